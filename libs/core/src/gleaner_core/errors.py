@@ -1,0 +1,219 @@
+"""Every error that crosses a room's wall.
+
+GleanerError
+├── InvalidRequest        the request itself is wrong; carries all findings
+├── JobNotFound
+├── JobNotCancellable
+├── ResultNotReady        ask again later
+├── NoResult              there is none and there will be none
+├── KeyReused             a request id that belongs to another request
+├── NoRoom                every slot is taken
+├── Unavailable           the database, or a service we stand on, does not answer
+└── WorkError             why work on a document ends; the class says whether another attempt may help
+    ├── DocumentError     permanent: the document is what it is
+    │   ├── DocumentEmpty, DocumentUnsupported, DocumentMismatch, DocumentDamaged, DocumentEncrypted
+    │   └── DocumentTooLarge, TooManyPages
+    ├── ModelRefused, ModelRejected, ModelUnknown    permanent
+    └── ModelThrottled, ModelUnavailable, WorkTimeout, ChildDied    retryable
+
+A lost race is no error: it is the value None.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with a request: where, a stable reason, and the way out."""
+
+    field: str
+    reason: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed or waits: data that is stored with it. `reason` is stable; `message` has no document content."""
+
+    reason: str
+    message: str
+    retryable: bool = False
+
+
+class GleanerError(Exception):
+    """What a caller did, or may try again."""
+
+
+class InvalidRequest(GleanerError):
+    """The request breaks rules; all of them are listed."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("; ".join(f"{f.field}: {f.description}" for f in self.findings))
+
+
+class JobNotFound(GleanerError):
+    """The tenant has no such job."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"there is no job {job_id}")
+
+
+class JobNotCancellable(GleanerError):
+    """The job is over, or is being run and the caller did not allow for that."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        self.job_id, self.state = job_id, state
+        way_out = "; set allow_running to cancel it all the same" if state in ("RUNNING", "REFINING_BBOXES") else ""
+        super().__init__(f"job {job_id} is {state} and cannot be cancelled{way_out}")
+
+
+class ResultNotReady(GleanerError):
+    """The job has no result yet."""
+
+    def __init__(self, job_id: str, state: str, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        self.job_id, self.state, self.retry_after = job_id, state, retry_after
+        super().__init__(f"job {job_id} is {state} and has no result yet; wait for it with wait_timeout or WatchJob")
+
+
+class NoResult(GleanerError):
+    """The job ended without a result."""
+
+    def __init__(self, job_id: str, state: str, why: str) -> None:
+        self.job_id, self.state, self.why = job_id, state, why
+        super().__init__(f"job {job_id} is {state} and will have no result: {why}")
+
+
+class KeyReused(GleanerError):
+    """The request id belongs to a job with another request."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"the request id was used for another request, job {job_id}; take a new one")
+
+
+class NoRoom(GleanerError):
+    """Every slot is taken; another worker, or a moment later, may do."""
+
+    def __init__(self, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        self.retry_after = retry_after
+        super().__init__("every slot is taken; try again in a moment, or submit a job")
+
+
+class Unavailable(GleanerError):
+    """Something we stand on does not answer; whether the last statement was carried out is unknown."""
+
+    def __init__(self, what: str = "the database", retry_after: timedelta = timedelta(seconds=1)) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"{what} does not answer; try again")
+
+
+class WorkError(GleanerError):
+    """Why work on a document ended without a result."""
+
+    reason: ClassVar[str] = "WORK_FAILED"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+    def job_error(self) -> JobError:
+        """The error as it is stored with the job."""
+        return JobError(self.reason, str(self), self.retryable)
+
+
+class DocumentError(WorkError):
+    """The document cannot be worked on, however often one tries."""
+
+
+class DocumentEmpty(DocumentError):
+    """There are no bytes, or no pages."""
+
+    reason = "DOCUMENT_EMPTY"
+
+
+class DocumentUnsupported(DocumentError):
+    """The bytes are of no kind that is read."""
+
+    reason = "DOCUMENT_UNSUPPORTED"
+
+
+class DocumentMismatch(DocumentError):
+    """The media type that was declared is not what the bytes are."""
+
+    reason = "DOCUMENT_MISMATCH"
+
+
+class DocumentDamaged(DocumentError):
+    """The bytes begin like a document and cannot be read as one."""
+
+    reason = "DOCUMENT_DAMAGED"
+
+
+class DocumentEncrypted(DocumentError):
+    """The document wants a password."""
+
+    reason = "DOCUMENT_ENCRYPTED"
+
+
+class DocumentTooLarge(DocumentError):
+    """More bytes or pixels than the limit."""
+
+    reason = "DOCUMENT_TOO_LARGE"
+
+
+class TooManyPages(DocumentError):
+    """More pages than the limit."""
+
+    reason = "TOO_MANY_PAGES"
+
+
+class ModelRefused(WorkError):
+    """The model's provider refuses the content."""
+
+    reason = "MODEL_REFUSED"
+
+
+class ModelRejected(WorkError):
+    """The model's provider does not accept the key or the request."""
+
+    reason = "MODEL_REJECTED"
+
+
+class ModelUnknown(WorkError):
+    """No such extractor or model is set up."""
+
+    reason = "MODEL_UNKNOWN"
+
+
+class ModelThrottled(WorkError):
+    """The model's provider asks for patience."""
+
+    reason = "MODEL_THROTTLED"
+    retryable = True
+
+
+class ModelUnavailable(WorkError):
+    """The model's provider does not answer, or answers nonsense."""
+
+    reason = "MODEL_UNAVAILABLE"
+    retryable = True
+
+
+class WorkTimeout(WorkError):
+    """The work took longer than it may."""
+
+    reason = "WORK_TIMEOUT"
+    retryable = True
+
+
+class ChildDied(WorkError):
+    """The child process that did the work died over it, or was ended for using too much memory or time."""
+
+    reason = "CHILD_DIED"
+    retryable = True

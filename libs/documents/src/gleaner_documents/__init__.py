@@ -1,0 +1,1 @@
+"""From bytes to pages, words and boxes: sniffing, PDF, OCR, child processes."""

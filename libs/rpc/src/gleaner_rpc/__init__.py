@@ -1,0 +1,1 @@
+"""How our servers and channels are built: interceptors, error table, health, drain."""

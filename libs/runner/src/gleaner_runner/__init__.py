@@ -1,0 +1,1 @@
+"""The claim-run-renew-finish loop that both workers share."""

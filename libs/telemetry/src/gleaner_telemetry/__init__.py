@@ -1,0 +1,1 @@
+"""OpenTelemetry set-up, names of spans and metrics, the form of logs."""

@@ -1,0 +1,1 @@
+"""Typed reading of printed values: dates, amounts, numbers, identifiers."""

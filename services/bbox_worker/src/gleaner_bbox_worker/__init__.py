@@ -1,0 +1,1 @@
+"""Runs the grounding leg of jobs."""

@@ -1,0 +1,1 @@
+"""One sweep for orphans, then it ends: a CronJob."""

@@ -1,0 +1,1 @@
+"""Runs the extraction leg of jobs."""
