@@ -1,0 +1,80 @@
+"""Logs: one JSON object a line on stderr, with the trace and the job they belong to.
+
+Document content is never logged: callers log reasons, names and counts. The text of an exception is cut short, for
+libraries like to quote their input.
+"""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TextIO
+
+from opentelemetry import trace
+
+_about: ContextVar[dict[str, str | int]] = ContextVar("about", default={})  # noqa: B039 - never changed in place
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_LONGEST_TEXT = 300
+
+
+@contextmanager
+def about(**facts: str | int) -> Iterator[None]:
+    """Everything logged within carries `facts`: `job`, `tenant`, `attempt`, `leg`, `correlation`."""
+    token = _about.set(_about.get() | facts)
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON; what was passed as `extra` stands beside the message."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line of JSON."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            line["trace_id"] = trace.format_trace_id(span.trace_id)
+            line["span_id"] = trace.format_span_id(span.span_id)
+        line |= _about.get()
+        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if record.exc_info and record.exc_info[1]:
+            line["exception"] = _described(record.exc_info[1])
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def log_to(stream: TextIO, service: str, level: str) -> None:
+    """The process logs to `stream` from here on, and nowhere else."""
+    sink = logging.StreamHandler(stream)
+    sink.setFormatter(JsonFormatter(service))
+    root = logging.getLogger()
+    root.handlers[:] = [sink]
+    root.setLevel(level)
+    logging.captureWarnings(True)
+    # Says in an INFO line of its own what each failed export says already.
+    logging.getLogger("opentelemetry").setLevel(max(logging.WARNING, root.level))
+
+
+def log_to_stderr(service: str, level: str) -> None:
+    """The process logs to stderr from here on."""
+    log_to(sys.stderr, service, level)
+
+
+def _described(error: BaseException) -> str:
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"{frames}{type(error).__qualname__}: {str(error)[:_LONGEST_TEXT]}"

@@ -1,0 +1,59 @@
+"""What telemetry reads from the environment."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class OtelSettings(BaseSettings):
+    """Where traces and metrics go, and how much is logged.
+
+    Everything else (headers, certificates, sampler, resource, batch sizes) is read by OpenTelemetry itself from its
+    standard `OTEL_*` variables.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    disabled: bool = Field(
+        default=False, validation_alias="OTEL_SDK_DISABLED", description="Turns traces and metrics off."
+    )
+    endpoint: str = Field(
+        default="",
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="OTLP/gRPC endpoint of both traces and metrics; empty: off.",
+    )
+    service_name: str = Field(
+        default="",
+        validation_alias="OTEL_SERVICE_NAME",
+        description="Name in traces and metrics; empty: `gleaner-` and which.",
+    )
+    traces_endpoint: str = Field(
+        default="",
+        validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        description="OTLP/gRPC endpoint of traces alone.",
+    )
+    metrics_endpoint: str = Field(
+        default="",
+        validation_alias="OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        description="OTLP/gRPC endpoint of metrics alone.",
+    )
+    traces_exporter: str = Field(
+        default="otlp", validation_alias="OTEL_TRACES_EXPORTER", description="`otlp`, or `none` for no traces."
+    )
+    metrics_exporter: str = Field(
+        default="otlp", validation_alias="OTEL_METRICS_EXPORTER", description="`otlp`, or `none` for no metrics."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", validation_alias="GLEANER_LOG_LEVEL", description="Least level that is logged."
+    )
+
+    @property
+    def traces(self) -> bool:
+        """Whether spans are exported."""
+        return not self.disabled and self.traces_exporter != "none" and bool(self.endpoint or self.traces_endpoint)
+
+    @property
+    def metrics(self) -> bool:
+        """Whether metrics are exported."""
+        return not self.disabled and self.metrics_exporter != "none" and bool(self.endpoint or self.metrics_endpoint)

@@ -1,0 +1,72 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+from gleaner_telemetry import about
+from gleaner_telemetry.logs import log_to
+from opentelemetry.sdk.trace import TracerProvider
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    log_to(stream, "worker", "INFO")
+    yield stream
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def test_a_line_is_json_with_what_it_is_about(lines: io.StringIO) -> None:
+    with about(tenant="acme", job="jobs/1", attempt=2):
+        logging.getLogger("x").info("run %s", "begins", extra={"pages": 3})
+
+    line = json.loads(lines.getvalue())
+    assert line.items() >= {
+        "level": "INFO", "service": "worker", "logger": "x", "message": "run begins",
+        "tenant": "acme", "job": "jobs/1", "attempt": 2, "pages": 3,
+    }.items()  # fmt: skip
+    assert "trace_id" not in line
+
+
+def test_facts_end_with_their_block_and_nest(lines: io.StringIO) -> None:
+    with about(tenant="acme"):
+        with about(job="jobs/1"):
+            pass
+        logging.getLogger("x").info("after")
+    logging.getLogger("x").info("outside")
+
+    inner, outer = (json.loads(line) for line in lines.getvalue().splitlines())
+    assert inner["tenant"] == "acme"
+    assert "job" not in inner
+    assert "tenant" not in outer
+
+
+def test_a_line_names_the_span_it_was_written_in(lines: io.StringIO) -> None:
+    with TracerProvider().get_tracer("t").start_as_current_span("s") as span:
+        logging.getLogger("x").info("within")
+
+    line = json.loads(lines.getvalue())
+    assert line["trace_id"] == f"{span.get_span_context().trace_id:032x}"
+    assert line["span_id"] == f"{span.get_span_context().span_id:016x}"
+
+
+def test_an_exception_keeps_its_trace_and_loses_long_text(lines: io.StringIO) -> None:
+    try:
+        raise ValueError("x" * 10_000)
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+
+    text = json.loads(lines.getvalue())["exception"]
+    assert "test_logs.py" in text
+    assert "ValueError: xxx" in text
+    assert len(text) < 1000
+
+
+def test_what_is_below_the_level_is_not_written(lines: io.StringIO) -> None:
+    logging.getLogger("x").debug("detail")
+
+    assert lines.getvalue() == ""

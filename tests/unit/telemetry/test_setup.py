@@ -1,0 +1,88 @@
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from gleaner_telemetry import OtelSettings, client_interceptors
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+PROGRAM = """
+from opentelemetry import metrics, trace
+from gleaner_telemetry import OtelSettings, client_interceptors, installed
+with installed("worker", OtelSettings()):
+    with trace.get_tracer("t").start_as_current_span("a-span"):
+        metrics.get_meter("t").create_counter("a-counter").add(1)
+    assert client_interceptors()
+"""
+
+
+class Collector(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2_grpc.MetricsServiceServicer):
+    """An OTLP receiver that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.received: list[object] = []
+
+    def Export(self, request: object, context: grpc.ServicerContext) -> object:
+        self.received.append(request)
+        if isinstance(request, trace_service_pb2.ExportTraceServiceRequest):
+            return trace_service_pb2.ExportTraceServiceResponse()
+        return metrics_service_pb2.ExportMetricsServiceResponse()
+
+
+def test_spans_and_metrics_are_flushed_at_the_end_of_a_short_program() -> None:
+    collector = Collector()
+    server = grpc.server(ThreadPoolExecutor(2))
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
+    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env={"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"},
+            check=True,
+            timeout=30,
+        )
+    finally:
+        server.stop(0)
+
+    sent = " ".join(str(message) for message in collector.received)
+    assert "a-span" in sent
+    assert "a-counter" in sent
+    assert "gleaner-worker" in sent
+
+
+def test_without_an_endpoint_nothing_of_the_sdk_is_loaded() -> None:
+    program = (
+        "import sys, json; from gleaner_telemetry import *\n"
+        "with installed('api', OtelSettings()): pass\n"
+        "print(json.dumps([m for m in sys.modules if m.startswith('opentelemetry.sdk') or 'exporter' in m]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env={}, check=True, capture_output=True, timeout=30)
+
+    assert json.loads(done.stdout) == []
+    assert client_interceptors() == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "traces", "metrics"),
+    [
+        ({}, False, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317"}, True, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "OTEL_SDK_DISABLED": "true"}, False, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "OTEL_METRICS_EXPORTER": "none"}, True, False),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://c:4317"}, False, True),
+    ],
+)
+def test_the_standard_variables_decide(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], traces: bool, metrics: bool
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    settings = OtelSettings()
+
+    assert (settings.traces, settings.metrics) == (traces, metrics)
