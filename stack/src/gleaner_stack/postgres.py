@@ -1,0 +1,257 @@
+"""A Postgres of our own: made, started, stopped and thrown away without anybody's help.
+
+The server is a child of this process and dies with it (guard.py), so nothing is left running after a kill -9.
+It listens on loopback only and asks for a password, which is kept in the data directory: others on the machine
+cannot reach the data through the port.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from gleaner_stack import guard
+from gleaner_stack.binaries import Account, PostgresError, account, embedded, environment, run
+
+__all__ = ["EmbeddedPostgres", "PostgresError", "free_port"]
+
+USER = "gleaner"
+PASSWORD = "gleaner.password"  # noqa: S105  the file's name
+LOG = "gleaner.log"
+POLL = 0.01
+DEFAULTS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # a socket's path may be too long, and its default place is not ours to write
+    "log_min_messages": "warning",
+}
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class EmbeddedPostgres:
+    """A Postgres server on 127.0.0.1, running between `start` and `stop`, also as a (sync or async) context manager.
+
+    `data_dir` is made if need be and kept; None means a temporary one, removed at the end. `settings` are those of
+    postgresql.conf. `port` 0 takes a free one. `bindir` holds another Postgres's programs than the wheel's.
+
+    The server dies with the *thread* that called `start` (Linux ties the death signal to threads), so start it from
+    one that lives as long as it is needed: the main thread, or the event loop's.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        *,
+        port: int = 0,
+        bindir: Path | None = None,
+        patience: float = 60.0,
+    ) -> None:
+        self._keep = data_dir is not None
+        self._data = data_dir.absolute() if data_dir else None
+        self._settings = DEFAULTS | dict(settings or {})
+        self._wanted_port = port
+        self._bindir = bindir
+        self._patience = patience
+        self._runner: Account | None = None
+        self._password = ""
+        self._port = 0
+        self._server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the database `postgres`, as a superuser."""
+        return f"postgresql://{USER}:{self._password}@127.0.0.1:{self._port}/postgres"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        if self._server is None:
+            raise PostgresError("this Postgres is not running")
+        return self._server.pid
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the data is; of a temporary one only while it runs."""
+        if self._data is None:
+            raise PostgresError("this Postgres has not been started")
+        return self._data
+
+    def start(self) -> None:
+        """Make the cluster if there is none, start the server, and return when it takes connections."""
+        try:
+            self._prepare()
+            self._launch()
+            self._wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the server (fast shutdown, then harder) and remove temporary data. May be called twice."""
+        if self._server is not None:
+            _end(self._server)
+            self._server = None
+        if self._data is not None and not self._keep:
+            shutil.rmtree(self._data, ignore_errors=True)
+            self._data = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await asyncio.to_thread(self._prepare)
+            self._launch()  # here, not in the other thread: the server would die with it
+            await asyncio.to_thread(self._wait_ready)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+    def _prepare(self) -> None:
+        self._runner = account()
+        self._bindir = self._bindir or embedded(self._runner)
+        if self._data is None:
+            self._data = Path(tempfile.mkdtemp(prefix="gleaner-postgres-"))
+        _own(self._data, self._runner)
+        if (self._data / "PG_VERSION").exists():
+            self._check_version()
+            self._password = (self._data / PASSWORD).read_text()
+        else:
+            self._initdb()
+
+    def _initdb(self) -> None:
+        assert self._bindir is not None
+        self._password = secrets.token_hex(16)
+        with tempfile.NamedTemporaryFile("w", prefix="gleaner-") as pwfile:
+            pwfile.write(self._password)
+            pwfile.flush()
+            if self._runner:
+                os.chown(pwfile.name, self._runner.uid, self._runner.gid)
+            command: list[str | Path] = [self._bindir / "initdb", "-D", self.data_dir, "-U", USER]
+            command += [f"--pwfile={pwfile.name}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+            command += ["--no-instructions"] if self._keep else ["--no-instructions", "--no-sync"]
+            made = run(command, self._runner)
+        if made.returncode != 0:
+            raise PostgresError(f"initdb failed in {self._data}:\n{made.stderr.strip()}")
+        password = self.data_dir / PASSWORD
+        password.touch(mode=0o600)
+        password.write_text(self._password)
+
+    def _check_version(self) -> None:
+        """Refuse data of another major version before Postgres does so with less to say."""
+        assert self._bindir is not None
+        data = (self.data_dir / "PG_VERSION").read_text().strip()
+        program = run([self._bindir / "postgres", "--version"], self._runner).stdout.split()[2]
+        if program.split(".")[0] != data:
+            raise PostgresError(f"{self._data} holds data of Postgres {data}, but {self._bindir} is {program}")
+        if not (self.data_dir / PASSWORD).exists():
+            raise PostgresError(f"{self._data} was not made by gleaner; choose another directory")
+
+    def _launch(self) -> None:
+        assert self._bindir is not None
+        self._port = self._wanted_port or free_port()
+        _refuse_taken(self._port)
+        options = [f"-c{name}={value}" for name, value in self._settings.items()]
+        postgres = [str(self._bindir / "postgres"), "-D", str(self._data), "-p", str(self._port), *options]
+        with (self.data_dir / LOG).open("wb") as log:
+            self._server = subprocess.Popen(  # noqa: S603
+                guarded(postgres, signal.SIGQUIT, self._runner),
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,  # ctrl-C is for us: the server ends after those who use it
+            )
+
+    def _wait_ready(self) -> None:
+        assert self._server is not None
+        pid_file = self.data_dir / "postmaster.pid"
+        give_up = time.monotonic() + self._patience
+        while not _is_ready(pid_file, self._server.pid):
+            if self._server.poll() is not None:
+                raise PostgresError(f"Postgres did not start in {self._data}:\n{self._log_tail()}")
+            if time.monotonic() > give_up:
+                raise PostgresError(f"Postgres not ready after {self._patience:.0f} s:\n{self._log_tail()}")
+            time.sleep(POLL)
+
+    def _log_tail(self) -> str:
+        lines = (self.data_dir / LOG).read_text(errors="replace").splitlines()
+        return "\n".join(lines[-10:])
+
+
+def guarded(command: list[str], death_signal: signal.Signals, runner: Account | None = None) -> list[str]:
+    """`command`, run such that it gets `death_signal` when this thread's process dies."""
+    uid, gid = (runner.uid, runner.gid) if runner else (-1, -1)
+    head = [sys.executable, "-I", "-S", str(guard.__file__)]
+    return [*head, str(int(death_signal)), str(os.getpid()), str(uid), str(gid), *command]
+
+
+def _own(data: Path, runner: Account | None) -> None:
+    """Make the data directory, and make sure that whoever runs Postgres can use it."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if runner and data.stat().st_uid != runner.uid and not any(data.iterdir()):
+            os.chown(data, runner.uid, runner.gid)
+    except OSError as error:
+        raise PostgresError(f"cannot use {data} for Postgres's data: {error.strerror}") from error
+    reachable = run(["test", "-w", data], runner).returncode == 0
+    if not reachable:
+        who = f"user {runner.name}, who runs Postgres for root," if runner else "this user"
+        raise PostgresError(f"{who} cannot write {data}; choose a directory that is not inside somebody's home")
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Postgres does: old connections don't count
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise PostgresError(f"port {port} of 127.0.0.1 is not to be had: {error.strerror}") from error
+
+
+def _is_ready(pid_file: Path, pid: int) -> bool:
+    """Whether the server says so in its own file, as pg_ctl asks: line 1 its pid, line 8 its state."""
+    try:
+        lines = pid_file.read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    for step, patience in ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+        server.send_signal(step)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(patience)
+            return

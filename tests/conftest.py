@@ -1,0 +1,3 @@
+"""Fixtures that tests of every kind share."""
+
+pytest_plugins = ["support.postgres"]

@@ -1,0 +1,37 @@
+"""What a test may want to know of processes that it did not necessarily start itself."""
+
+import os
+import select
+from pathlib import Path
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; a zombie that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def ended(pid: int, patience: float = 10.0) -> bool:
+    """Whether the process, which need not be a child, ends in time."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        # Readable once the process is over; of somebody else's child that is all that can be waited for.
+        return bool(select.select([handle], [], [], patience)[0])
+    finally:
+        os.close(handle)
+
+
+def owner(pid: int) -> int:
+    """The user id that the process runs as."""
+    return Path(f"/proc/{pid}").stat().st_uid
+
+
+def children(pid: int) -> set[int]:
+    """All descendants of a process."""
+    below = {int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()}
+    return below.union(*(children(child) for child in below))
