@@ -1,0 +1,452 @@
+"""Jobs: each method is one statement, each move guarded by state and by token, tenant or due time."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from gleaner_core.errors import JobError
+from gleaner_core.states import Refinement, State
+from gleaner_repo import moves, sql
+from gleaner_repo.moves import EXTRACTION, MOVES, REFINEMENT
+from gleaner_repo.pool import Database
+from gleaner_repo.rows import (
+    ClaimedJob,
+    Doubt,
+    Event,
+    Finished,
+    Job,
+    JobFilter,
+    Lease,
+    MovedJob,
+    NewJob,
+    Renewal,
+    StaleLease,
+    StaleWait,
+    Submitted,
+)
+
+FREE_HAND_BACKS = 20
+MAX_LAPSES = 3
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEWEST = UUID(int=2**128 - 1)
+
+_HEADS = {
+    moves.DUE: moves.offered,
+    moves.SUSPECT: moves.offered,
+    moves.HOLDER: moves.held,
+    moves.PATIENT_HOLDER: moves.held,
+    moves.TENANT: moves.owned,
+    moves.LAPSED: moves.lapsed,
+    moves.WORN_OUT: moves.lapsed,
+    moves.OVER: moves.ended,
+    moves.REFINEMENT_OVER: moves.ended,
+}
+STATEMENTS: Mapping[str, str] = {name: _HEADS[move.guard](move) for name, move in MOVES.items()}
+"""The statement of each move."""
+
+_SUBMIT = sql.read("submit")
+_FIND_SUBMITTED = sql.read("find_submitted")
+_RENEW = sql.read("renew")
+_HELD_BY = sql.read("held_by")
+_LEASE_OF = sql.read("lease_of")
+_GET = sql.read("get_job")
+_GET_RESULT = sql.read("get_result")
+_LIST = sql.read("list_jobs")
+_LIST_RARE = sql.read("list_jobs_in_rare_states")
+_EVENTS_OF = sql.read("events_of")
+_STALE_LEASES = sql.read("stale_running")
+_STALE_WAITS = sql.read("stale_waiting")
+
+_STATES_OF = {
+    Refinement.PENDING: State.PARTIAL_SUCCEEDED,
+    Refinement.RUNNING: State.REFINING_BBOXES,
+    Refinement.SUCCEEDED: State.SUCCEEDED,
+    Refinement.FAILED: State.PARTIAL_SUCCEEDED,
+    Refinement.CANCELLED: State.PARTIAL_SUCCEEDED,
+}
+
+
+class JobRepository:
+    """The jobs of all tenants. Every method raises Unavailable if the database did not answer; whether its statement
+    was carried out is then unknown."""
+
+    def __init__(self, database: Database, *, max_lapses: int = MAX_LAPSES) -> None:
+        self._database = database
+        self._max_lapses = max_lapses
+
+    # What clients do.
+
+    async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
+        """Stores jobs that are not there yet, by id or request key, and tells of each which job has it now.
+
+        Safe to repeat with the same jobs. Raises asyncpg.ForeignKeyViolationError if a document is gone.
+        """
+        while True:
+            created = {row["id"] for row in await self._database.fetch(_SUBMIT, *_columns(jobs))}
+            known = [job for job in jobs if job.id not in created]
+            found = await self._find_submitted(known) if known else {}
+            if all(job.id in created or job.id in found for job in jobs):
+                return [
+                    Submitted(job.id, job.fingerprint, True) if job.id in created else found[job.id] for job in jobs
+                ]
+            # Gone between the two statements, by retention: insert once more.
+
+    async def mark_cancelled(
+        self, tenant_id: str, job_id: UUID, *, running: bool = False, reason: str = ""
+    ) -> MovedJob | None:
+        """QUEUED (with `running`: or RUNNING) -> CANCELLED; else ends the refinement and keeps the result.
+
+        Returns None if the job was in no state that can be cancelled so: read it to know why. In this order no job is
+        missed, for within a series none returns from the second pair of states to the first.
+        """
+        pair = (
+            ("cancel_even_running", "cancel_bbox_refine_even_running")
+            if running
+            else ("mark_cancelled", "cancel_bbox_refine")
+        )
+        for move in pair:
+            if rows := await self._database.fetch(STATEMENTS[move], [job_id], tenant_id, reason):
+                return _moved(rows[0])
+        return None
+
+    async def retry(self, tenant_id: str, job_id: UUID) -> MovedJob | None:
+        """FAILED or CANCELLED -> QUEUED, refinement FAILED or CANCELLED -> PARTIAL_SUCCEEDED: the next series.
+
+        Returns None if the job is alive, succeeded, or somebody else was faster.
+        """
+        for move in ("retry_job", "retry_bbox_refine"):
+            try:
+                rows = await self._database.fetch(STATEMENTS[move], [job_id], tenant_id)
+            except asyncpg.UniqueViolationError:  # decided on a snapshot from before another retry
+                return None
+            if rows:
+                return _moved(rows[0])
+        return None
+
+    async def get(self, tenant_id: str, job_ids: Iterable[UUID]) -> dict[UUID, Job]:
+        """The jobs as they are; what the tenant does not have is missing."""
+        return {row["id"]: _job(row) for row in await self._database.fetch(_GET, tenant_id, list(job_ids))}
+
+    async def result(self, tenant_id: str, job_id: UUID) -> bytes | None:
+        """The newest result of a job, None if there is none."""
+        row = await self._database.fetchrow(_GET_RESULT, tenant_id, job_id)
+        return None if row is None else row["result"]
+
+    async def list_page(self, tenant_id: str, only: JobFilter, *, below: UUID = NEWEST, limit: int = 50) -> list[Job]:
+        """Up to `limit` jobs with ids below `below`, newest first."""
+        states = only.states or frozenset(_STATES_OF[refinement] for refinement in only.refinements)
+        statement = _LIST_RARE if states and State.SUCCEEDED not in states else _LIST
+        rows = await self._database.fetch(
+            statement,
+            tenant_id,
+            below,
+            only.created_after,
+            only.created_before,
+            only.request_key,
+            [str(refinement) for refinement in only.refinements] or None,
+            limit,
+            [str(state) for state in states] or None,
+        )
+        return [_job(row) for row in rows]
+
+    async def events_of(self, after: Mapping[UUID, int]) -> list[Event]:
+        """The events of jobs after a seq each, ordered by job and seq; at most 1,000 a job."""
+        rows = await self._database.fetch(_EVENTS_OF, list(after), list(after.values()))
+        return [_event(row) for row in rows]
+
+    # What a worker does, on the extraction's leg.
+
+    async def mark_running(
+        self, limit: int, lease: timedelta, holder: UUID, *, below: datetime = EPOCH
+    ) -> list[ClaimedJob]:
+        """QUEUED -> RUNNING for up to `limit` due jobs, oldest first: one winner each of any number."""
+        return await self._claim("mark_running", limit, lease, holder, below)
+
+    async def mark_suspect_running(self, lease: timedelta, holder: UUID) -> list[ClaimedJob]:
+        """QUEUED -> RUNNING for one job that lost leases before: run it alone."""
+        return await self._claim("mark_suspect_running", 1, lease, holder, EPOCH)
+
+    async def mark_succeeded(self, lease: Lease, result: bytes) -> MovedJob | None:
+        """RUNNING -> SUCCEEDED. Returns None if the lease is lost: throw the result away and stop."""
+        return await self.finish("mark_succeeded", lease, Finished(result=result))
+
+    async def mark_partial_succeeded(self, lease: Lease, result: bytes, artefact: bytes) -> MovedJob | None:
+        """RUNNING -> PARTIAL_SUCCEEDED: the result can be read at once, the boxes are the next leg's."""
+        return await self.finish("mark_partial_succeeded", lease, Finished(result=result, artefact=artefact))
+
+    async def mark_failed(self, lease: Lease, error: JobError) -> MovedJob | None:
+        """RUNNING -> FAILED, for good. Returns None if the lease is lost."""
+        return await self.finish("mark_failed", lease, Finished(error=error))
+
+    async def requeue_for_retry(self, lease: Lease, error: JobError, delay: timedelta) -> MovedJob | None:
+        """RUNNING -> QUEUED, to be taken again after `delay`. Returns None if the lease is lost, or cancelled."""
+        return await self.finish("requeue_for_retry", lease, Finished(error=error, delay=delay))
+
+    async def hand_back(self, lease: Lease) -> MovedJob | None:
+        """RUNNING -> QUEUED, at once and without counting the attempt.
+
+        Returns None if the lease is lost, or if the job was handed back too often: then the lease runs out and ends it.
+        """
+        return await self.finish("hand_back", lease, Finished())
+
+    # What a worker does, on the refinement's leg.
+
+    async def mark_bbox_refining(
+        self, limit: int, lease: timedelta, holder: UUID, *, below: datetime = EPOCH
+    ) -> list[ClaimedJob]:
+        """PARTIAL_SUCCEEDED -> REFINING_BBOXES for up to `limit` due jobs, oldest first."""
+        return await self._claim("mark_bbox_refining", limit, lease, holder, below)
+
+    async def mark_suspect_bbox_refining(self, lease: timedelta, holder: UUID) -> list[ClaimedJob]:
+        """PARTIAL_SUCCEEDED -> REFINING_BBOXES for one job that lost leases before: run it alone."""
+        return await self._claim("mark_suspect_bbox_refining", 1, lease, holder, EPOCH)
+
+    async def mark_bbox_refined(self, lease: Lease, result: bytes) -> MovedJob | None:
+        """REFINING_BBOXES -> SUCCEEDED, with the boxes. Returns None if the lease is lost."""
+        return await self.finish("mark_bbox_refined", lease, Finished(result=result))
+
+    async def mark_bbox_refine_failed(self, lease: Lease, error: JobError) -> MovedJob | None:
+        """REFINING_BBOXES -> PARTIAL_SUCCEEDED for good: the extraction's result stays readable."""
+        return await self.finish("mark_bbox_refine_failed", lease, Finished(error=error))
+
+    async def requeue_bbox_refine(self, lease: Lease, error: JobError, delay: timedelta) -> MovedJob | None:
+        """REFINING_BBOXES -> PARTIAL_SUCCEEDED, to be taken again after `delay`."""
+        return await self.finish("requeue_bbox_refine", lease, Finished(error=error, delay=delay))
+
+    async def hand_back_bbox_refine(self, lease: Lease) -> MovedJob | None:
+        """REFINING_BBOXES -> PARTIAL_SUCCEEDED, as `hand_back`."""
+        return await self.finish("hand_back_bbox_refine", lease, Finished())
+
+    # What both legs share.
+
+    async def finish(self, move: str, lease: Lease, how: Finished) -> MovedJob | None:
+        """Makes one of a holder's moves. Returns None if the lease is lost; safe to repeat (see `doubt`)."""
+        return (await self.finish_many(move, [(lease, how)])).get(lease)
+
+    async def finish_many(self, move: str, ends: Sequence[tuple[Lease, Finished]]) -> dict[Lease, MovedJob]:
+        """Makes one of a holder's moves for many leases; what is lost is missing."""
+        leases = {(lease.job_id, lease.token): lease for lease, _ in ends}
+        arguments: list[Any] = [
+            [lease.job_id for lease, _ in ends],
+            [lease.token for lease, _ in ends],
+            [how.delay for _, how in ends],
+            [_error_to_json(how.error) for _, how in ends],
+            [how.result for _, how in ends],
+            [how.artefact for _, how in ends],
+        ]
+        if MOVES[move].guard is moves.PATIENT_HOLDER:
+            arguments += [FREE_HAND_BACKS, self._max_lapses]
+        rows = await self._database.fetch(STATEMENTS[move], *arguments)
+        return {leases[row["id"], row["lease_token"]]: _moved(row) for row in rows}
+
+    async def renew(self, leases: Iterable[Lease], lease: timedelta) -> Renewal:
+        """Writes the leases' new end and counts it from before the statement was sent."""
+        asked = {(held.job_id, held.token): held for held in leases}
+        sent = time.monotonic()
+        rows = await self._database.fetch(_RENEW, [key[0] for key in asked], [key[1] for key in asked], lease)
+        answers: dict[str, set[Lease]] = {"kept": set(), "lost": set(), "unknown": set()}
+        for row in rows:
+            held = asked[row["id"], row["lease_token"]]
+            answers[row["answer"]].add(held)
+            if row["answer"] == "kept":
+                held.expires = sent + lease.total_seconds()
+        return Renewal(*(frozenset(answers[answer]) for answer in ("kept", "lost", "unknown")))
+
+    async def held_by(self, holder: UUID, leg: int) -> set[Lease]:
+        """What the database says a holder has, with no time left on this process's count."""
+        rows = await self._database.fetch(_HELD_BY, holder, leg)
+        return {Lease(row["id"], row["lease_token"], expires=time.monotonic()) for row in rows}
+
+    async def doubt(self, move: str, lease: Lease) -> Doubt:
+        """How it stands with a holder's move whose answer was lost: MADE by me, still OPEN, or the lease LOST."""
+        row = await self._database.fetchrow(_LEASE_OF, lease.job_id, lease.token)
+        assert row is not None
+        step = MOVES[move]
+        if row["ended_state"] == step.to_state and (not step.ends or row["ended_refinement"] == step.refinement):
+            return Doubt.MADE
+        if row["lease_token"] != lease.token:
+            return Doubt.LOST
+        if not row["ready"]:
+            return Doubt.OPEN
+        return Doubt.MADE if row["state"] == step.to_state else Doubt.LOST
+
+    # What finds and mends orphans.
+
+    async def rescue(
+        self,
+        *,
+        limit: int = 100,
+        base: timedelta = timedelta(seconds=5),
+        cap: timedelta = timedelta(seconds=300),
+        seen: Sequence[StaleLease] | None = None,
+    ) -> dict[str, list[MovedJob]]:
+        """Takes lapsed leases back on both legs, or ends the leg if its lapses are used up; by move.
+
+        With `seen` only those leases, if they are unchanged since.
+        """
+        only: list[Any] = [None, None, None]
+        if seen is not None:
+            only = [[s.job_id for s in seen], [s.token for s in seen], [s.expires_at for s in seen]]
+        made = {}
+        for move in ("rescue", "fail_crashed", "rescue_bbox_refine", "fail_crashed_bbox_refine"):
+            rows = await self._database.fetch(
+                STATEMENTS[move], limit, self._max_lapses, *_backoff(move, base, cap), *only
+            )
+            made[move] = [_moved(row) for row in rows]
+        return made
+
+    async def find_stale_running(self, limit: int = 1000) -> list[StaleLease]:
+        """Leases of the extraction's leg that ran out."""
+        return await self._stale_leases(EXTRACTION, limit)
+
+    async def find_stale_refining(self, limit: int = 1000) -> list[StaleLease]:
+        """Leases of the refinement's leg that ran out."""
+        return await self._stale_leases(REFINEMENT, limit)
+
+    async def find_stale_queued(self, threshold: timedelta, limit: int = 1000) -> list[StaleWait]:
+        """Jobs that were due to be extracted for longer than `threshold`."""
+        return await self._stale_waits(EXTRACTION, threshold, limit)
+
+    async def find_pending_refinement(self, threshold: timedelta, limit: int = 1000) -> list[StaleWait]:
+        """Jobs whose refinement was due for longer than `threshold`."""
+        return await self._stale_waits(REFINEMENT, threshold, limit)
+
+    async def _stale_leases(self, leg: int, limit: int) -> list[StaleLease]:
+        rows = await self._database.fetch(_STALE_LEASES, leg, limit)
+        return [StaleLease(row["id"], row["lease_token"], row["lease_expires_at"], row["lapses"]) for row in rows]
+
+    async def _stale_waits(self, leg: int, threshold: timedelta, limit: int) -> list[StaleWait]:
+        rows = await self._database.fetch(_STALE_WAITS, leg, threshold, limit)
+        return [StaleWait(row["id"], row["available_at"]) for row in rows]
+
+    async def _claim(self, move: str, limit: int, lease: timedelta, holder: UUID, below: datetime) -> list[ClaimedJob]:
+        sent = time.monotonic()
+        rows = await self._database.fetch(STATEMENTS[move], limit, lease, MOVES[move].leg, holder, below)
+        return [_claimed(row, sent + lease.total_seconds()) for row in rows]
+
+    async def _find_submitted(self, jobs: Sequence[NewJob]) -> dict[UUID, Submitted]:
+        rows = await self._database.fetch(
+            _FIND_SUBMITTED,
+            [job.id for job in jobs],
+            [job.tenant_id for job in jobs],
+            [job.request_key for job in jobs],
+        )
+        # A repeated submit finds its own job by id: then it is the one that made it.
+        return {row["asked"]: Submitted(row["id"], row["fingerprint"], row["asked"] == row["id"]) for row in rows}
+
+
+def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
+    links = [(job.id, digest) for job in jobs for digest in job.digests]
+    return (
+        [job.id for job in jobs],
+        [job.tenant_id for job in jobs],
+        [job.request_key for job in jobs],
+        [job.fingerprint for job in jobs],
+        [job.request for job in jobs],
+        [job.about for job in jobs],
+        [job.callback_url for job in jobs],
+        [job.trace_context for job in jobs],
+        [job_id for job_id, _ in links],
+        [digest for _, digest in links],
+    )
+
+
+def _backoff(move: str, base: timedelta, cap: timedelta) -> tuple[timedelta, timedelta] | tuple[None, None]:
+    return (base, cap) if MOVES[move].stamps is moves.REVIVE else (None, None)
+
+
+def _moved(row: asyncpg.Record) -> MovedJob:
+    return MovedJob(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        state=State(row["state"]),
+        leg=row["leg"],
+        series=row["series"],
+        seq=row["seq"],
+        attempt=row["attempt"],
+        lapses=row["lapses"],
+        hand_backs=row["hand_backs"],
+        lease_token=row["lease_token"],
+    )
+
+
+def _claimed(row: asyncpg.Record, expires: float) -> ClaimedJob:
+    return ClaimedJob(
+        lease=Lease(row["id"], row["lease_token"], expires),
+        tenant_id=row["tenant_id"],
+        leg=row["leg"],
+        series=row["series"],
+        seq=row["seq"],
+        attempt=row["attempt"],
+        lapses=row["lapses"],
+        request=row["request"],
+        about=row["about"],
+        created_at=row["created_at"],
+        available_at=row["available_at"],
+        trace_context=row["trace_context"],
+        result=row["result"],
+        artefact=row["artefact"],
+    )
+
+
+def _job(row: asyncpg.Record) -> Job:
+    return Job(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        state=State(row["state"]),
+        refinement=Refinement(row["refinement"]) if row["refinement"] else None,
+        leg=row["leg"],
+        series=row["series"],
+        seq=row["seq"],
+        attempt=row["attempt"],
+        lapses=row["lapses"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        available_at=row["available_at"],
+        error=_error_from_json(row["error"]),
+        reason=row["reason"],
+        request_key=row["request_key"],
+        fingerprint=row["fingerprint"],
+        about=row["about"],
+        callback_url=row["callback_url"],
+    )
+
+
+def _event(row: asyncpg.Record) -> Event:
+    name = moves.EVENT_NAMES[row["type"]]
+    state, refinement = moves.states_after(name, row["leg"])
+    cancelled = name in ("job.cancelled", "job.refinement_cancelled")
+    return Event(
+        job_id=row["job_id"],
+        seq=row["seq"],
+        event_id=row["event_id"],
+        type=name,
+        leg=row["leg"],
+        series=row["series"],
+        attempt=row["attempt"],
+        final=row["final"],
+        at=row["at"],
+        state=state,
+        refinement=refinement,
+        error=None if cancelled else _error_from_json(row["body"]),
+        reason=json.loads(row["body"])["reason"] if cancelled and row["body"] else None,
+    )
+
+
+def _error_to_json(error: JobError | None) -> str | None:
+    if error is None:
+        return None
+    return json.dumps({"reason": error.reason, "message": error.message, "retryable": error.retryable})
+
+
+def _error_from_json(text: str | None) -> JobError | None:
+    if text is None:
+        return None
+    fields = json.loads(text)
+    return JobError(fields["reason"], fields["message"], fields["retryable"])

@@ -1,0 +1,208 @@
+-- 0001: what was asked, what is alive, how it ended, what happened, who must be told, what was read.
+
+-- RFC 9562 UUIDv7, for events: PostgreSQL has its own from 18 on only.
+CREATE FUNCTION gleaner_uuid7() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE
+RETURN encode(
+    set_bit(
+        set_bit(
+            overlay(
+                uuid_send(gen_random_uuid())
+                PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+                FROM 1 FOR 6
+            ),
+            52, 1
+        ),
+        53, 1
+    ),
+    'hex'
+)::uuid;
+
+-- The log's era rises when the database is restored into a cluster whose transaction ids start lower.
+CREATE TABLE log_era (
+    era smallint NOT NULL,
+    one boolean PRIMARY KEY DEFAULT true CHECK (one)
+);
+INSERT INTO log_era (era) VALUES (1);
+
+-- What was asked: never updated, read by list newest first through its key (ids are UUIDv7).
+CREATE TABLE jobs (
+    tenant_id     text NOT NULL,
+    id            uuid NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    request_key   text CHECK (length(request_key) BETWEEN 1 AND 255),
+    fingerprint   bytea NOT NULL,
+    request       bytea NOT NULL,              -- what to do: read by the worker
+    about         bytea NOT NULL,              -- what to show: read by get and list
+    callback_url  text,
+    trace_context text,
+    PRIMARY KEY (tenant_id, id)
+);
+CREATE UNIQUE INDEX jobs_key_idx ON jobs (tenant_id, request_key) WHERE request_key IS NOT NULL;
+
+-- What is alive: one hot row a job, gone when the job is over.
+CREATE TABLE queue (
+    id               uuid PRIMARY KEY,
+    tenant_id        text NOT NULL,
+    state            text NOT NULL DEFAULT 'QUEUED',
+    ready            boolean NOT NULL DEFAULT true,
+    has_callback     boolean NOT NULL,
+    leg              smallint NOT NULL DEFAULT 1,
+    available_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    series           smallint NOT NULL DEFAULT 1,  -- +1 at every retry by hand
+    attempt          smallint NOT NULL DEFAULT 0,  -- runs begun, not handed back or rescued
+    lapses           smallint NOT NULL DEFAULT 0,  -- leases that ran out
+    hand_backs       smallint NOT NULL DEFAULT 0,
+    lease_token      bigint NOT NULL DEFAULT 0,    -- fencing: +1 at every claim, never restarts
+    seq              bigint NOT NULL DEFAULT 1,    -- +1 at every move: orders the events of a job
+    holder           uuid,
+    started_at       timestamptz,
+    lease_expires_at timestamptz,                  -- in no index: else no renewal is a HOT update
+    error            jsonb,                        -- why it waits for another attempt
+
+    FOREIGN KEY (tenant_id, id) REFERENCES jobs (tenant_id, id),
+    -- What every reader relies on: leg, state, ready and lease say the same thing.
+    CONSTRAINT queue_state_fits_leg CHECK (
+        CASE leg WHEN 1 THEN state IN ('QUEUED', 'RUNNING') WHEN 2 THEN state IN ('PARTIAL_SUCCEEDED', 'REFINING_BBOXES') ELSE false END
+    ),
+    CONSTRAINT queue_ready_iff_waiting CHECK (ready = (state IN ('QUEUED', 'PARTIAL_SUCCEEDED'))),
+    CONSTRAINT queue_leased_iff_running CHECK (ready = (lease_expires_at IS NULL) AND ready = (holder IS NULL)),
+    CONSTRAINT queue_counts CHECK (attempt >= 0 AND lapses >= 0 AND hand_backs >= 0 AND seq > 0 AND lease_token >= 0)
+) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX queue_claim_idx ON queue (leg, available_at, id) WHERE ready;
+CREATE INDEX queue_suspect_idx ON queue (leg, available_at, id) WHERE ready AND lapses >= 2;
+CREATE INDEX queue_leased_idx ON queue (id) WHERE NOT ready;  -- what rescue reads
+
+-- How a leg ended: never updated. A job that is over is what its newest outcome says.
+CREATE TABLE outcomes (
+    job_id      uuid NOT NULL,
+    seq         bigint NOT NULL,
+    tenant_id   text NOT NULL,
+    leg         smallint NOT NULL,
+    series      smallint NOT NULL,
+    state       text NOT NULL CHECK (state IN ('PARTIAL_SUCCEEDED', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
+    refinement  text CHECK (refinement IN ('SUCCEEDED', 'FAILED', 'CANCELLED')),
+    has_callback boolean NOT NULL,
+    attempt     smallint NOT NULL,
+    lapses      smallint NOT NULL,
+    lease_token bigint NOT NULL,
+    started_at  timestamptz,
+    ended_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    error       jsonb,
+    reason      text,
+    result      bytea,
+    artefact    bytea,  -- the pages as they were read, for the next leg
+    PRIMARY KEY (job_id, seq)
+);
+CREATE INDEX outcomes_by_state_idx ON outcomes (tenant_id, state, job_id) WHERE state <> 'SUCCEEDED';
+
+-- What happened: an append-only log. Position (era, xid, id) orders the log; seq orders a job.
+CREATE TABLE events (
+    era       smallint NOT NULL,
+    xid       xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    id        bigint GENERATED ALWAYS AS IDENTITY (CACHE 32),
+    event_id  uuid NOT NULL DEFAULT gleaner_uuid7(),
+    job_id    uuid NOT NULL,
+    seq       bigint NOT NULL,
+    tenant_id text NOT NULL,
+    type      smallint NOT NULL,
+    leg       smallint NOT NULL,
+    series    smallint NOT NULL,
+    attempt   smallint NOT NULL,
+    final     boolean NOT NULL,
+    at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    body      jsonb,  -- null unless there is something to say
+    PRIMARY KEY (era, xid, id)
+);
+CREATE UNIQUE INDEX events_job_idx ON events (job_id, seq);
+
+-- Where a tenant wants to be told, whatever the job.
+CREATE TABLE endpoints (
+    id          uuid PRIMARY KEY,
+    tenant_id   text NOT NULL,
+    url         text NOT NULL,
+    secrets     text[] NOT NULL,
+    event_types smallint[] NOT NULL,
+    disabled_at timestamptz,
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX endpoints_tenant_idx ON endpoints (tenant_id) WHERE disabled_at IS NULL;
+
+-- Who must be told of an event: written with the move, sent by any worker under a lease.
+CREATE TABLE deliveries (
+    event_id         uuid NOT NULL,
+    endpoint_id      uuid NOT NULL,     -- all zeros: the job's callback URL
+    tenant_id        text NOT NULL,
+    job_id           uuid NOT NULL,
+    seq              bigint NOT NULL,
+    type             smallint NOT NULL,
+    url              text NOT NULL,
+    state            text NOT NULL DEFAULT 'PENDING' CHECK (state IN ('PENDING', 'SENDING', 'DELIVERED', 'DEAD')),
+    ready            boolean NOT NULL DEFAULT true,
+    available_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    attempt          smallint NOT NULL DEFAULT 0,
+    lease_token      bigint NOT NULL DEFAULT 0,
+    holder           uuid,
+    lease_expires_at timestamptz,
+    created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended_at         timestamptz,
+    last_status      smallint,          -- HTTP status of the last try; null if there was no answer
+    last_error       text,              -- stable reason of the last try
+    PRIMARY KEY (event_id, endpoint_id),
+    CONSTRAINT deliveries_ready_iff_pending CHECK (ready = (state = 'PENDING')),
+    CONSTRAINT deliveries_leased_iff_sending CHECK ((state = 'SENDING') = (lease_expires_at IS NOT NULL))
+) WITH (fillfactor = 80);
+CREATE INDEX deliveries_due_idx ON deliveries (available_at, event_id) WHERE ready;
+CREATE INDEX deliveries_sending_idx ON deliveries (event_id) WHERE state = 'SENDING';
+CREATE INDEX deliveries_job_idx ON deliveries (job_id, seq);
+
+-- The documents' bytes, addressed by their SHA-256 within a tenant. Deletion only dooms; the reaper removes what is
+-- still doomed and unreferenced an hour later.
+CREATE TABLE documents (
+    tenant_id  text NOT NULL,
+    digest     bytea NOT NULL CHECK (length(digest) = 32),
+    size       bigint NOT NULL,
+    media_type text NOT NULL,
+    content    bytea,   -- null when it lies in object storage, under its digest
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    doomed_at  timestamptz,
+    PRIMARY KEY (tenant_id, digest)
+);
+ALTER TABLE documents ALTER COLUMN content SET STORAGE EXTERNAL;  -- documents are compressed already
+CREATE INDEX documents_doomed_idx ON documents (doomed_at) WHERE doomed_at IS NOT NULL;
+
+CREATE TABLE job_documents (
+    job_id    uuid NOT NULL,
+    tenant_id text NOT NULL,
+    digest    bytea NOT NULL,
+    PRIMARY KEY (job_id, digest),
+    -- Takes the document's row FOR KEY SHARE, so that no job is stored whose document is gone.
+    FOREIGN KEY (tenant_id, digest) REFERENCES documents (tenant_id, digest)
+);
+CREATE INDEX job_documents_digest_idx ON job_documents (tenant_id, digest);
+
+-- A job as it is: its queue row if it is alive, else its newest outcome.
+CREATE VIEW job_status AS
+SELECT
+    jobs.tenant_id, jobs.id, jobs.created_at, jobs.request_key, jobs.fingerprint, jobs.about, jobs.callback_url,
+    coalesce(queue.state, ended.state) AS state,
+    CASE
+        WHEN queue.id IS NULL THEN ended.refinement
+        WHEN queue.state = 'PARTIAL_SUCCEEDED' THEN 'PENDING'
+        WHEN queue.state = 'REFINING_BBOXES' THEN 'RUNNING'
+    END AS refinement,
+    coalesce(queue.leg, ended.leg) AS leg,
+    coalesce(queue.series, ended.series) AS series,
+    coalesce(queue.seq, ended.seq) AS seq,
+    coalesce(queue.attempt, ended.attempt) AS attempt,
+    coalesce(queue.lapses, ended.lapses) AS lapses,
+    CASE WHEN queue.id IS NULL THEN ended.started_at ELSE queue.started_at END AS started_at,
+    ended.ended_at,
+    queue.available_at,
+    CASE WHEN queue.id IS NULL THEN ended.error ELSE queue.error END AS error,
+    ended.reason
+FROM jobs
+LEFT JOIN queue ON queue.id = jobs.id
+LEFT JOIN LATERAL (
+    SELECT * FROM outcomes WHERE outcomes.job_id = jobs.id AND queue.id IS NULL ORDER BY outcomes.seq DESC LIMIT 1
+) AS ended ON true;

@@ -1,0 +1,370 @@
+"""The state machine: the only file that knows which move of a job is legal.
+
+A statement is a head (which rows), a tail (the move, its stamps, what follows) and what the caller gets to see. The
+heads: rows that the queue offers, rows that a caller names (as holder or as tenant), rows whose lease lapsed, jobs that
+are over. The table in docs/moves.md, the property test's model and the metric's labels are read from MOVES too.
+
+Plans cannot flip: rows are reached by `id = ANY(ARRAY(SELECT ...))` over a materialised pick or by LATERAL on the
+primary key, never by a join (docs/adr/0004-plan-proof-statements.md).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gleaner_core.states import Refinement, State
+
+Q, R, P, B, S, F, C = (
+    State.QUEUED,
+    State.RUNNING,
+    State.PARTIAL_SUCCEEDED,
+    State.REFINING_BBOXES,
+    State.SUCCEEDED,
+    State.FAILED,
+    State.CANCELLED,
+)
+
+EXTRACTION, REFINEMENT = 1, 2
+"""The legs of a job."""
+
+SUSPECT_LAPSES = 2
+"""From this many lapses on a job runs alone in its worker process. Stands in an index predicate too (0001)."""
+
+EVENT_TYPES = {
+    "job.submitted": 1,
+    "job.started": 2,
+    "job.requeued": 3,
+    "job.handed_back": 4,
+    "job.rescued": 5,
+    "job.partial_succeeded": 6,
+    "job.succeeded": 7,
+    "job.failed": 8,
+    "job.cancelled": 9,
+    "job.refinement_started": 10,
+    "job.refinement_requeued": 11,
+    "job.refinement_handed_back": 12,
+    "job.refinement_rescued": 13,
+    "job.refinement_failed": 14,
+    "job.refinement_cancelled": 15,
+    "job.retried": 16,
+}
+EVENT_NAMES = {number: name for name, number in EVENT_TYPES.items()}
+
+FINAL_EVENTS = frozenset(
+    {"job.succeeded", "job.failed", "job.cancelled", "job.refinement_failed", "job.refinement_cancelled"}
+)
+"""Each series has exactly one of these."""
+
+CALLBACK_EVENTS = FINAL_EVENTS | {"job.partial_succeeded"}
+"""What a job's callback URL is told of."""
+
+# Guards: who may make a move.
+DUE = "queue.available_at <= now() AND queue.available_at >= $5 AND queue.lapses < 2"
+SUSPECT = "queue.available_at <= now() AND queue.available_at >= $5 AND queue.lapses >= 2"
+HOLDER = "queue.lease_token = input.lease_token"
+PATIENT_HOLDER = (
+    HOLDER + " AND (queue.hand_backs < $7 OR queue.lapses + 1 < $8)"
+)  # else the lease runs out, and ends it
+TENANT = "queue.tenant_id = $2"  # a client's move: never by id alone
+LAPSED = "queue.lease_expires_at < now() AND queue.lapses + 1 < $2"
+WORN_OUT = "queue.lease_expires_at < now() AND queue.lapses + 1 >= $2"
+OVER = "ended.refinement IS NULL"
+REFINEMENT_OVER = "ended.refinement IN ('FAILED', 'CANCELLED')"
+
+# Stamps: what a move sets besides the state.
+FREE = "ready = true, holder = NULL, lease_expires_at = NULL"
+GRANT = """ready = false, lease_token = queue.lease_token + 1, attempt = queue.attempt + 1, holder = $4,
+        started_at = clock_timestamp(), lease_expires_at = clock_timestamp() + $2"""
+DEFER = f"""{FREE}, error = input.error, available_at = clock_timestamp() + input.delay"""
+UNCOUNT = f"""{FREE}, attempt = queue.attempt - 1, hand_backs = queue.hand_backs + 1,
+        lapses = queue.lapses + (queue.hand_backs >= $7)::int::smallint, available_at = clock_timestamp()"""
+NEXT_LEG = f"""{FREE}, leg = 2, attempt = 0, lapses = 0, hand_backs = 0, error = NULL,
+        available_at = clock_timestamp()"""
+# At once the first time, so that a worker's death costs a lease and no more; then capped exponential with full jitter.
+REVIVE = f"""{FREE}, attempt = queue.attempt - 1, lapses = queue.lapses + 1, available_at = clock_timestamp()
+        + CASE queue.lapses WHEN 0 THEN interval '0' ELSE random() * least($4, $3 * 2 ^ queue.lapses) END"""
+END = ""  # the row goes; the outcome stays
+AGAIN = ""  # the row comes back from the newest outcome
+
+CRASHED = """'{"reason": "WORKER_CRASHED", "message": "the leases of this job ran out too often: its workers died over it", "retryable": false}'::jsonb"""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One legal step. `refinement` is what the outcome says of the boxes, for a step that ends the job there."""
+
+    name: str
+    leg: int
+    from_states: tuple[State, ...]
+    to_state: State
+    guard: str
+    stamps: str
+    event: str
+    refinement: Refinement | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether the job is over after it."""
+        return self.event in FINAL_EVENTS
+
+
+# fmt: off
+MOVES = {move.name: move for move in (
+    #    name                              leg  from    to guard            stamps    event
+    Move("mark_running",                   1,   (Q,),   R, DUE,             GRANT,    "job.started"),
+    Move("mark_suspect_running",           1,   (Q,),   R, SUSPECT,         GRANT,    "job.started"),
+    Move("mark_succeeded",                 1,   (R,),   S, HOLDER,          END,      "job.succeeded"),
+    Move("mark_partial_succeeded",         1,   (R,),   P, HOLDER,          NEXT_LEG, "job.partial_succeeded"),
+    Move("mark_failed",                    1,   (R,),   F, HOLDER,          END,      "job.failed"),
+    Move("requeue_for_retry",              1,   (R,),   Q, HOLDER,          DEFER,    "job.requeued"),
+    Move("hand_back",                      1,   (R,),   Q, PATIENT_HOLDER,  UNCOUNT,  "job.handed_back"),
+    Move("rescue",                         1,   (R,),   Q, LAPSED,          REVIVE,   "job.rescued"),
+    Move("fail_crashed",                   1,   (R,),   F, WORN_OUT,        END,      "job.failed"),
+    Move("mark_cancelled",                 1,   (Q,),   C, TENANT,          END,      "job.cancelled"),
+    Move("cancel_even_running",            1,   (Q, R), C, TENANT,          END,      "job.cancelled"),
+    Move("retry_job",                      1,   (F, C), Q, OVER,            AGAIN,    "job.retried"),
+
+    Move("mark_bbox_refining",             2,   (P,),   B, DUE,             GRANT,    "job.refinement_started"),
+    Move("mark_suspect_bbox_refining",     2,   (P,),   B, SUSPECT,         GRANT,    "job.refinement_started"),
+    Move("mark_bbox_refined",              2,   (B,),   S, HOLDER,          END,      "job.succeeded",            Refinement.SUCCEEDED),
+    Move("mark_bbox_refine_failed",        2,   (B,),   P, HOLDER,          END,      "job.refinement_failed",    Refinement.FAILED),
+    Move("requeue_bbox_refine",            2,   (B,),   P, HOLDER,          DEFER,    "job.refinement_requeued"),
+    Move("hand_back_bbox_refine",          2,   (B,),   P, PATIENT_HOLDER,  UNCOUNT,  "job.refinement_handed_back"),
+    Move("rescue_bbox_refine",             2,   (B,),   P, LAPSED,          REVIVE,   "job.refinement_rescued"),
+    Move("fail_crashed_bbox_refine",       2,   (B,),   P, WORN_OUT,        END,      "job.refinement_failed",    Refinement.FAILED),
+    Move("cancel_bbox_refine",             2,   (P,),   P, TENANT,          END,      "job.refinement_cancelled", Refinement.CANCELLED),
+    Move("cancel_bbox_refine_even_running", 2,  (P, B), P, TENANT,          END,      "job.refinement_cancelled", Refinement.CANCELLED),
+    Move("retry_bbox_refine",              2,   (P,),   P, REFINEMENT_OVER, AGAIN,    "job.retried"),
+)}
+# fmt: on
+
+
+def states_after(event: str, leg: int) -> tuple[State, Refinement | None]:
+    """What a job is right after an event: its state, and that of its refinement."""
+    if event == "job.submitted":
+        return State.QUEUED, None
+    move = next(move for move in MOVES.values() if (move.event, move.leg) == (event, leg))
+    waiting = {State.PARTIAL_SUCCEEDED: Refinement.PENDING, State.REFINING_BBOXES: Refinement.RUNNING}
+    return move.to_state, move.refinement if move.ends else waiting.get(move.to_state)
+
+
+_ROW = """queue.id, queue.tenant_id, queue.leg, queue.series, queue.seq, queue.attempt, queue.lapses,
+        queue.hand_backs, queue.lease_token, queue.holder, queue.available_at, queue.started_at, queue.has_callback"""
+_LAST = _ROW.replace("queue.seq,", "queue.seq + 1 AS seq,")
+
+_NO_INPUT = """
+input AS (
+    SELECT NULL::uuid AS id, NULL::jsonb AS error, NULL::text AS reason, NULL::bytea AS result, NULL::bytea AS artefact
+    WHERE false
+)"""
+
+
+def offered(move: Move) -> str:
+    """Make `move` for up to $1 jobs that the queue offers, oldest first.
+
+    $2 interval: the lease. $3 smallint: the leg. $4 uuid: the holder. $5 timestamptz: skip what waits longer than this
+    (a low watermark; -infinity for a full look). Index: queue_claim_idx, or queue_suspect_idx. Trap: without
+    MATERIALIZED the planner may run the pick again and exceed the limit.
+    """
+    return f"""WITH chosen AS MATERIALIZED (
+    SELECT queue.id, queue.attempt, queue.lapses
+    FROM queue
+    WHERE queue.ready AND queue.leg = $3 AND {move.guard}
+    ORDER BY queue.available_at, queue.id
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+),{_NO_INPUT},
+{_tail(move, body="NULL::jsonb")}
+SELECT moved.*, jobs.request, jobs.about, jobs.created_at, jobs.trace_context, found.result, found.artefact
+FROM moved
+CROSS JOIN LATERAL (
+    SELECT * FROM jobs WHERE jobs.tenant_id = moved.tenant_id AND jobs.id = moved.id
+) AS jobs
+LEFT JOIN LATERAL (
+    SELECT outcomes.result, outcomes.artefact
+    FROM outcomes
+    WHERE outcomes.job_id = moved.id AND outcomes.result IS NOT NULL AND moved.leg = {REFINEMENT}
+    ORDER BY outcomes.seq DESC
+    LIMIT 1
+) AS found ON true
+ORDER BY moved.available_at, moved.id"""
+
+
+def held(move: Move) -> str:
+    """Make `move` for the leases that the caller names.
+
+    $1 uuid[] and $2 bigint[]: jobs and fencing tokens; $3 interval[]: delays; $4 jsonb[]: errors; $5 and $6 bytea[]:
+    results and artefacts; $7 and $8 (hand-back only): how many hand-backs are free, how many lapses end the leg.
+    Locks in id order; one probe of the primary key a row.
+    """
+    return f"""WITH input AS MATERIALIZED (
+    SELECT *, NULL::text AS reason
+    FROM unnest($1::uuid[], $2::bigint[], $3::interval[], $4::jsonb[], $5::bytea[], $6::bytea[])
+        AS input (id, lease_token, delay, error, result, artefact)
+    ORDER BY id
+),
+chosen AS MATERIALIZED (
+    SELECT picked.*
+    FROM input
+    CROSS JOIN LATERAL (
+        SELECT queue.id, queue.attempt, queue.lapses
+        FROM queue
+        WHERE queue.id = input.id AND {_from(move)} AND {move.guard}
+        FOR UPDATE
+    ) AS picked
+),
+{_tail(move, body="input.error")}
+SELECT * FROM moved"""
+
+
+def owned(move: Move) -> str:
+    """Make `move` for jobs of a tenant. $1 uuid[]: jobs; $2 text: the tenant; $3 text: the reason."""
+    return f"""WITH input AS MATERIALIZED (
+    SELECT DISTINCT id, NULL::jsonb AS error, nullif($3::text, '') AS reason, NULL::bytea AS result, NULL::bytea AS artefact
+    FROM unnest($1::uuid[]) AS input (id)
+    ORDER BY id
+),
+chosen AS MATERIALIZED (
+    SELECT picked.*
+    FROM input
+    CROSS JOIN LATERAL (
+        SELECT queue.id, queue.attempt, queue.lapses
+        FROM queue
+        WHERE queue.id = input.id AND {_from(move)} AND {move.guard}
+        FOR UPDATE
+    ) AS picked
+),
+{_tail(move, body="CASE WHEN input.reason IS NOT NULL THEN jsonb_build_object('reason', input.reason) END")}
+SELECT * FROM moved"""
+
+
+def lapsed(move: Move) -> str:
+    """Make `move` for up to $1 jobs whose lease ran out.
+
+    $2 int: how many lapses end a leg; $3 and $4 interval: first and longest back-off. $5 uuid[], $6 bigint[] and
+    $7 timestamptz[]: only these leases, unchanged since they were seen; null for all. Reads the few leased rows by
+    queue_leased_idx: an index on the expiry would make no renewal HOT.
+    """
+    error = CRASHED if move.ends else "NULL::jsonb"
+    return f"""WITH chosen AS MATERIALIZED (
+    SELECT queue.id, queue.attempt, queue.lapses + 1 AS lapses
+    FROM queue
+    WHERE NOT queue.ready AND {_from(move)} AND {move.guard}
+        AND ($5::uuid[] IS NULL OR EXISTS (
+            SELECT FROM unnest($5::uuid[], $6::bigint[], $7::timestamptz[]) AS seen (id, lease_token, lease_expires_at)
+            WHERE seen.id = queue.id AND seen.lease_token = queue.lease_token
+                AND seen.lease_expires_at = queue.lease_expires_at
+        ))
+    ORDER BY queue.id
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+),
+input AS (
+    SELECT chosen.id, {error} AS error, NULL::text AS reason, NULL::bytea AS result, NULL::bytea AS artefact FROM chosen
+),
+{_tail(move, body="input.error")}
+SELECT * FROM moved"""
+
+
+def ended(move: Move) -> str:
+    """Make `move` for jobs of a tenant that are over: the row comes back from the newest outcome, token and seq kept.
+
+    $1 uuid[]: jobs; $2 text: the tenant. Trap: from a stale snapshot this fails on the event's (job, seq), which
+    counts as a lost race.
+    """
+    return f"""WITH chosen AS MATERIALIZED (
+    SELECT ended.*
+    FROM (SELECT DISTINCT id FROM unnest($1::uuid[]) AS input (id) ORDER BY id) AS input
+    CROSS JOIN LATERAL (
+        SELECT * FROM outcomes WHERE outcomes.job_id = input.id ORDER BY outcomes.seq DESC LIMIT 1
+    ) AS ended
+    WHERE ended.tenant_id = $2 AND ended.state IN ({_names(move.from_states)}) AND {move.guard}
+),{_NO_INPUT},
+moved AS (
+    INSERT INTO queue AS queue (id, tenant_id, state, has_callback, leg, series, lease_token, seq)
+    SELECT job_id, tenant_id, '{move.to_state}', has_callback, {move.leg}, series + 1, lease_token, seq + 1
+    FROM chosen
+    ON CONFLICT (id) DO NOTHING
+    RETURNING {_ROW}, queue.state
+),
+{_follow_up(move, body="NULL::jsonb")}
+SELECT * FROM moved"""
+
+
+def _tail(move: Move, body: str) -> str:
+    """The move itself, and what must follow it in the same statement."""
+    picked = "queue.id = ANY (ARRAY(SELECT chosen.id FROM chosen))"
+    if move.ends:
+        change = f"""DELETE FROM queue
+    WHERE {picked} AND {_from(move)}
+    RETURNING {_LAST}, '{move.to_state}' AS state"""
+    elif "input." in move.stamps:  # a join of two picks, both as small as the caller's batch
+        change = f"""UPDATE queue
+    SET state = '{move.to_state}', seq = queue.seq + 1, {move.stamps}
+    FROM input
+    WHERE {picked} AND input.id = queue.id AND {_from(move)}
+    RETURNING {_ROW}, queue.state"""
+    else:
+        change = f"""UPDATE queue
+    SET state = '{move.to_state}', seq = queue.seq + 1, {move.stamps}
+    WHERE {picked} AND {_from(move)}
+    RETURNING {_ROW}, queue.state"""
+    return f"""moved AS (
+    {change}
+),
+{_outcome(move)}{_follow_up(move, body)}"""
+
+
+def _outcome(move: Move) -> str:
+    """The outcome of a move that ends a leg."""
+    if not move.ends and move.stamps is not NEXT_LEG:
+        return ""
+    refinement = f"'{move.refinement}'" if move.refinement else "NULL"
+    # `chosen` has the counts of the leg that ended; the row may stand at the next leg's by now.
+    return f"""outcome AS (
+    INSERT INTO outcomes (job_id, seq, tenant_id, leg, series, state, refinement, has_callback, attempt, lapses,
+        lease_token, started_at, error, reason, result, artefact)
+    SELECT moved.id, moved.seq, moved.tenant_id, {move.leg}, moved.series, '{move.to_state}', {refinement},
+        moved.has_callback, chosen.attempt, chosen.lapses, moved.lease_token, moved.started_at, input.error,
+        input.reason, input.result, input.artefact
+    FROM moved JOIN chosen USING (id) JOIN input USING (id)
+),
+"""
+
+
+def _follow_up(move: Move, body: str) -> str:
+    """The event, and the deliveries it is owed."""
+    callback = (
+        """SELECT '00000000-0000-0000-0000-000000000000'::uuid AS endpoint_id, jobs.callback_url AS url
+            FROM jobs
+            WHERE moved.has_callback AND jobs.tenant_id = moved.tenant_id AND jobs.id = moved.id
+            UNION ALL
+            """
+        if move.event in CALLBACK_EVENTS
+        else ""
+    )
+    return f"""event AS (
+    INSERT INTO events (era, job_id, seq, tenant_id, type, leg, series, attempt, final, body)
+    SELECT (SELECT era FROM log_era), moved.id, moved.seq, moved.tenant_id, {EVENT_TYPES[move.event]}, {move.leg},
+        moved.series, moved.attempt, {str(move.ends).lower()}, {body}
+    FROM moved LEFT JOIN input ON input.id = moved.id
+    RETURNING event_id, job_id, seq
+),
+delivery AS (
+    INSERT INTO deliveries (event_id, endpoint_id, tenant_id, job_id, seq, type, url)
+    SELECT event.event_id, target.endpoint_id, moved.tenant_id, moved.id, moved.seq, {EVENT_TYPES[move.event]}, target.url
+    FROM moved JOIN event ON event.job_id = moved.id
+    CROSS JOIN LATERAL (
+        {callback}SELECT endpoints.id AS endpoint_id, endpoints.url
+        FROM endpoints
+        WHERE endpoints.tenant_id = moved.tenant_id AND endpoints.disabled_at IS NULL
+            AND {EVENT_TYPES[move.event]} = ANY (endpoints.event_types)
+    ) AS target
+)"""
+
+
+def _from(move: Move) -> str:
+    return f"queue.state IN ({_names(move.from_states)})"
+
+
+def _names(states: Iterable[State]) -> str:
+    return ", ".join(f"'{state}'" for state in states)

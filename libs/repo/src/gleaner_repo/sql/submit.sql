@@ -1,0 +1,48 @@
+-- Stores jobs, their queue rows, their links to documents, their first events and deliveries: all or nothing.
+-- $1 uuid[] ids, $2 text[] tenants, $3 text[] request keys or null, $4 bytea[] fingerprints, $5 bytea[] requests,
+-- $6 bytea[] what to show, $7 text[] callback URLs or null, $8 text[] trace contexts or null;
+-- $9 uuid[] and $10 bytea[]: jobs and digests of their documents, flat.
+-- Returns the ids that were new: what is missing was there before, under its id or its key, and is read by
+-- find_submitted.sql. A document that is gone fails the statement (foreign key).
+-- Index: jobs_key_idx. Trap: two batches with the same keys in different order deadlock, hence the order.
+WITH input AS MATERIALIZED (
+    SELECT *
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[], $8::text[])
+        AS input (id, tenant_id, request_key, fingerprint, request, about, callback_url, trace_context)
+    ORDER BY tenant_id, request_key, id
+),
+job AS (
+    INSERT INTO jobs (id, tenant_id, request_key, fingerprint, request, about, callback_url, trace_context)
+    SELECT id, tenant_id, request_key, fingerprint, request, about, callback_url, trace_context
+    FROM input
+    ON CONFLICT DO NOTHING
+    RETURNING id, tenant_id, callback_url IS NOT NULL AS has_callback
+),
+alive AS (
+    INSERT INTO queue (id, tenant_id, has_callback)
+    SELECT id, tenant_id, has_callback
+    FROM job
+),
+link AS (
+    INSERT INTO job_documents (job_id, tenant_id, digest)
+    SELECT DISTINCT job.id, job.tenant_id, flat.digest
+    FROM unnest($9::uuid[], $10::bytea[]) AS flat (id, digest) JOIN job USING (id)
+    ORDER BY 2, 3
+),
+event AS (
+    INSERT INTO events (era, job_id, seq, tenant_id, type, leg, series, attempt, final)
+    SELECT (SELECT era FROM log_era), id, 1, tenant_id, 1, 1, 1, 0, false
+    FROM job
+    RETURNING event_id, job_id, tenant_id
+),
+delivery AS (
+    INSERT INTO deliveries (event_id, endpoint_id, tenant_id, job_id, seq, type, url)
+    SELECT event.event_id, target.id, event.tenant_id, event.job_id, 1, 1, target.url
+    FROM event
+    CROSS JOIN LATERAL (
+        SELECT endpoints.id, endpoints.url
+        FROM endpoints
+        WHERE endpoints.tenant_id = event.tenant_id AND endpoints.disabled_at IS NULL AND 1 = ANY (endpoints.event_types)
+    ) AS target
+)
+SELECT id FROM job
