@@ -8,7 +8,10 @@ GleanerError
 ├── NoResult              there is none and there will be none
 ├── KeyReused             a request id that belongs to another request
 ├── NoRoom                every slot is taken
+├── DeadlinePassed        the call took longer than it may
 ├── Unavailable           the database, or a service we stand on, does not answer
+│   ├── PeerUnavailable   another service of the suite
+│   └── Draining          this process is about to end
 └── WorkError             why work on a document ends; the class says whether another attempt may help
     ├── DocumentError     permanent: the document is what it is
     │   ├── DocumentEmpty, DocumentUnsupported, DocumentMismatch, DocumentDamaged, DocumentEncrypted
@@ -110,6 +113,25 @@ class Unavailable(GleanerError):
     def __init__(self, what: str = "the database", retry_after: timedelta = timedelta(seconds=1)) -> None:
         self.retry_after = retry_after
         super().__init__(f"{what} does not answer; try again")
+
+
+class PeerUnavailable(Unavailable):
+    """Another service of the suite does not answer."""
+
+
+class Draining(Unavailable):
+    """This process is about to end; another one, or its successor, takes the call."""
+
+    def __init__(self) -> None:
+        super().__init__("this server, which is about to end,")
+
+
+class DeadlinePassed(GleanerError):
+    """The call took longer than its deadline, or than the server allows; what it had begun is undone or without effect."""
+
+    def __init__(self, limit: timedelta) -> None:
+        self.limit = limit
+        super().__init__(f"the call was not done within {limit.total_seconds():g} s")
 
 
 class WorkError(GleanerError):
