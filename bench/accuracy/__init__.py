@@ -1,0 +1,1 @@
+"""How right the values and their boxes are, measured on labelled documents."""
