@@ -174,7 +174,9 @@ def _rows_first(boxes: Floats, chain: Ints) -> Ints:
     middle = (hull[:, 1] + hull[:, 3]) / 2
     for i in np.argsort(middle, kind="stable").tolist():
         top, bottom = float(hull[i, 1]), float(hull[i, 3])
-        if rows and min(bottom, rows[-1][1]) - max(top, rows[-1][0]) >= 0.5 * min(bottom - top, rows[-1][1] - rows[-1][0]):
+        if rows and min(bottom, rows[-1][1]) - max(top, rows[-1][0]) >= 0.5 * min(
+            bottom - top, rows[-1][1] - rows[-1][0]
+        ):
             rows[-1][2].append(i)
         else:
             rows.append((top, bottom, [i]))
