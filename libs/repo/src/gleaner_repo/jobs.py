@@ -294,9 +294,8 @@ class JobRepository:
             only = [[s.job_id for s in seen], [s.token for s in seen], [s.expires_at for s in seen]]
         made = {}
         for move in ("rescue", "fail_crashed", "rescue_bbox_refine", "fail_crashed_bbox_refine"):
-            rows = await self._database.fetch(
-                STATEMENTS[move], limit, self._max_lapses, *_backoff(move, base, cap), *only
-            )
+            backoff = [] if MOVES[move].ends else [base, cap]
+            rows = await self._database.fetch(STATEMENTS[move], limit, self._max_lapses, *only, *backoff)
             made[move] = [_moved(row) for row in rows]
         return made
 
@@ -354,10 +353,6 @@ def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
         [job_id for job_id, _ in links],
         [digest for _, digest in links],
     )
-
-
-def _backoff(move: str, base: timedelta, cap: timedelta) -> tuple[timedelta, timedelta] | tuple[None, None]:
-    return (base, cap) if MOVES[move].stamps is moves.REVIVE else (None, None)
 
 
 def _moved(row: asyncpg.Record) -> MovedJob:

@@ -30,6 +30,10 @@ _ROLE_SETTINGS = {
 }
 """On the role, not as start-up parameters: PgBouncer refuses those (docs/adr/0005-role-settings.md)."""
 
+_SET = """
+SELECT format('ALTER ROLE %I IN DATABASE %I SET %I = %L', current_user, current_database(), $1::text, $2::text)
+"""
+
 _RAISE_ERA = """
 UPDATE log_era
 SET era = era + 1
@@ -66,12 +70,7 @@ async def migrate(url: str) -> list[str]:
 async def set_role(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Gives the connecting role its time-outs and planner settings, in this database alone."""
     for name, value in _ROLE_SETTINGS.items():
-        statement = await connection.fetchval(
-            "SELECT format('ALTER ROLE %I IN DATABASE %I SET %I = %L', current_user, current_database(), $1::text, $2)",
-            name,
-            value,
-        )
-        await connection.execute(statement)
+        await connection.execute(await connection.fetchval(_SET, name, value))
 
 
 async def _take_missing(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:

@@ -81,7 +81,7 @@ NEXT_LEG = f"""{FREE}, leg = 2, attempt = 0, lapses = 0, hand_backs = 0, error =
         available_at = clock_timestamp()"""
 # At once the first time, so that a worker's death costs a lease and no more; then capped exponential with full jitter.
 REVIVE = f"""{FREE}, attempt = queue.attempt - 1, lapses = queue.lapses + 1, available_at = clock_timestamp()
-        + CASE queue.lapses WHEN 0 THEN interval '0' ELSE random() * least($4, $3 * 2 ^ queue.lapses) END"""
+        + CASE queue.lapses WHEN 0 THEN interval '0' ELSE random() * least($7::interval, $6::interval * 2 ^ queue.lapses) END"""
 END = ""  # the row goes; the outcome stays
 AGAIN = ""  # the row comes back from the newest outcome
 
@@ -240,17 +240,17 @@ SELECT * FROM moved"""
 def lapsed(move: Move) -> str:
     """Make `move` for up to $1 jobs whose lease ran out.
 
-    $2 int: how many lapses end a leg; $3 and $4 interval: first and longest back-off. $5 uuid[], $6 bigint[] and
-    $7 timestamptz[]: only these leases, unchanged since they were seen; null for all. Reads the few leased rows by
-    queue_leased_idx: an index on the expiry would make no renewal HOT.
+    $2 int: how many lapses end a leg. $3 uuid[], $4 bigint[] and $5 timestamptz[]: only these leases, unchanged since
+    they were seen; null for all. $6 and $7 interval (if the leg goes on): first and longest back-off. Reads the few
+    leased rows by queue_leased_idx: an index on the expiry would make no renewal HOT.
     """
     error = CRASHED if move.ends else "NULL::jsonb"
     return f"""WITH chosen AS MATERIALIZED (
     SELECT queue.id, queue.attempt, queue.lapses + 1 AS lapses
     FROM queue
     WHERE NOT queue.ready AND {_from(move)} AND {move.guard}
-        AND ($5::uuid[] IS NULL OR EXISTS (
-            SELECT FROM unnest($5::uuid[], $6::bigint[], $7::timestamptz[]) AS seen (id, lease_token, lease_expires_at)
+        AND ($3::uuid[] IS NULL OR EXISTS (
+            SELECT FROM unnest($3::uuid[], $4::bigint[], $5::timestamptz[]) AS seen (id, lease_token, lease_expires_at)
             WHERE seen.id = queue.id AND seen.lease_token = queue.lease_token
                 AND seen.lease_expires_at = queue.lease_expires_at
         ))
