@@ -127,7 +127,7 @@ class Draining(Unavailable):
 
 
 class DeadlinePassed(GleanerError):
-    """The call took longer than its deadline, or than the server allows; what it had begun is undone or without effect."""
+    """The call took longer than its deadline, or than the server allows."""
 
     def __init__(self, limit: timedelta) -> None:
         self.limit = limit
