@@ -1,0 +1,122 @@
+"""All places of a document where a value stands, found by what kind of value it is."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+
+from gleaner.v1 import results_pb2
+from gleaner_bbox_worker.grounding.exact import Needle, find_text, needle
+from gleaner_bbox_worker.grounding.fuzzy import find_similar
+from gleaner_bbox_worker.grounding.index import PageIndex
+from gleaner_bbox_worker.grounding.labels import Neighbour, surroundings
+from gleaner_bbox_worker.grounding.places import Place
+from gleaner_bbox_worker.grounding.typed import date_fit, dates_of, numbers_of, order_of
+from gleaner_documents.pages import ReadDocument
+from gleaner_values import DateOrder, DateReading, find_dates, find_numbers
+
+_YES = ("yes", "true", "y", "ja", "oui", "si", "sí", "sim", "x", "☒", "☑", "✓", "✔", "✗")
+_NO = ("no", "false", "n", "nein", "non", "nee", "não", "☐")
+
+
+class Search:
+    """A document's pages, indexed once; what they hold is remembered for the next value."""
+
+    def __init__(self, document: ReadDocument) -> None:
+        self.pages: Sequence[PageIndex] = [PageIndex(number, page) for number, page in enumerate(document.pages)]
+        self._texts: dict[str, list[Place]] = {}
+        self._around: dict[tuple[int, int, int], list[Neighbour]] = {}
+
+    def places(self, value: results_pb2.Value) -> list[Place]:
+        """Where the value stands, in reading order; empty if it is on no page."""
+        match value.WhichOneof("kind"):
+            case "text":
+                return self._text(value.text)
+            case "date":
+                return self._date(value.date)
+            case "money":
+                return self._number(value.money.amount)
+            case "decimal":
+                return self._number(value.decimal)
+            case "integer":
+                return self._number(str(value.integer))
+            case "flag":
+                return [place for form in (_YES if value.flag else _NO) for place in self._literally(form)]
+        return []
+
+    def around(self, place: Place) -> list[Neighbour]:
+        """What is printed around the place."""
+        known = self._around.get(place.key)
+        if known is None:
+            known = self._around[place.key] = surroundings(self.pages[place.page], place)
+        return known
+
+    def _text(self, text: str) -> list[Place]:
+        known = self._texts.get(text)
+        if known is None:
+            sought = needle(text)
+            known = self._literally(text) or self._as_typed(text) or self._similar(sought)
+            self._texts[text] = known
+        return known
+
+    def _literally(self, text: str) -> list[Place]:
+        sought = needle(text)
+        places = [place for page in self.pages for place in find_text(page, sought)]
+        best = max((place.fit for place in places), default=0.0)
+        return [place for place in places if place.fit >= best - 0.25]
+
+    def _as_typed(self, text: str) -> list[Place]:
+        """A text that is nothing but a date or a number may be printed as another one."""
+        stripped = text.strip()
+        for day in find_dates(stripped):
+            if day.end - day.start == len(stripped):
+                return [place for value in day.values for place in self._date(value.isoformat())]
+        for number in find_numbers(stripped):
+            if number.end - number.start == len(stripped) and not stripped.isdigit():
+                return [place for value in number.values for place in self._number(str(value))]
+        return []
+
+    def _similar(self, sought: Needle) -> list[Place]:
+        places = [place for page in self.pages if (place := find_similar(page, sought))]
+        best = max((place.fit for place in places), default=0.0)
+        return [place for place in places if place.fit >= best - 0.02]
+
+    def _date(self, text: str) -> list[Place]:
+        try:
+            sought = date.fromisoformat(text[:10])
+        except ValueError:
+            return self._text(text)
+        fits = [(date_fit(reading, sought, self._order), place) for dates in self._dates for reading, place in dates]
+        return [_fitted(place, fit) for fit, place in fits if fit > 0]
+
+    def _number(self, text: str) -> list[Place]:
+        try:
+            sought = Decimal(text)
+        except InvalidOperation:
+            return self._text(text)
+        places = [place for numbers in self._numbers for place in numbers.get(sought, ())]
+        if not places and sought:
+            # A credit is printed with a sign or without, as its form has it.
+            places = [_fitted(place, 0.6) for numbers in self._numbers for place in numbers.get(-sought, ())]
+        return places
+
+    @cached_property
+    def _numbers(self) -> list[dict[Decimal, list[Place]]]:
+        return [numbers_of(page) for page in self.pages]
+
+    @cached_property
+    def _dates(self) -> list[list[tuple[DateReading, Place]]]:
+        return [dates_of(page) for page in self.pages]
+
+    @cached_property
+    def _order(self) -> DateOrder:
+        return order_of(reading for dates in self._dates for reading, _ in dates)
+
+
+def _fitted(place: Place, fit: float) -> Place:
+    return Place(place.page, place.slices, place.match, place.fit * fit)
+
+
+def first_places(places: Iterable[Place], most: int) -> list[Place]:
+    """The first `most` places of a document."""
+    return sorted(places, key=lambda place: place.key)[:most]
