@@ -1,1 +1,24 @@
 """How our servers and channels are built: interceptors, error table, health, drain."""
+
+from gleaner_rpc.calls import Context
+from gleaner_rpc.channels import Peers, addresses, open_channel
+from gleaner_rpc.concerns import tenant
+from gleaner_rpc.offers import Offers
+from gleaner_rpc.server import CannotListen, Server, build_server, serve
+from gleaner_rpc.settings import ChannelSettings, GrpcSettings, Seconds
+
+__all__ = [
+    "CannotListen",
+    "ChannelSettings",
+    "Context",
+    "GrpcSettings",
+    "Offers",
+    "Peers",
+    "Seconds",
+    "Server",
+    "addresses",
+    "build_server",
+    "open_channel",
+    "serve",
+    "tenant",
+]

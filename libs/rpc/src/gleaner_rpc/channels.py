@@ -1,0 +1,107 @@
+"""How the services of the suite call each other."""
+
+import json
+from collections.abc import Awaitable, Callable
+from itertools import cycle
+from random import randrange
+from typing import Self, TypeVar
+
+import grpc
+import grpc.aio
+
+from gleaner_core.errors import GleanerError, NoRoom, PeerUnavailable
+from gleaner_rpc.relayed import translated
+from gleaner_rpc.settings import ChannelSettings
+from gleaner_telemetry import client_interceptors
+
+T = TypeVar("T")
+_ELSEWHERE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+# Only what surely was not carried out, or may be repeated, is retried: our services' calls to each other all may.
+# https://github.com/grpc/proposal/blob/master/A6-client-retries.md
+_SERVICE_CONFIG = json.dumps(
+    {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 3,
+                    "initialBackoff": "0.05s",
+                    "maxBackoff": "1s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ],
+        "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+    }
+)
+
+
+def open_channel(address: str, settings: ChannelSettings) -> grpc.aio.Channel:
+    """A channel to `host:port`, or to all that a name stands for: `dns:///worker:50052`. Connects at its first call."""
+    return grpc.aio.insecure_channel(
+        address,
+        options=[
+            ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ("grpc.max_send_message_length", settings.max_message_bytes),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.service_config", _SERVICE_CONFIG),
+            # A worker that comes back is found again within seconds, not minutes.
+            ("grpc.max_reconnect_backoff_ms", 2_000),
+        ],
+        interceptors=client_interceptors(),
+    )
+
+
+def addresses(text: str) -> tuple[str, ...]:
+    """`a:1, b:2` as addresses; none of an empty text."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+class Peers:
+    """Channels to the replicas of one service, asked in turn; each process begins with another one."""
+
+    def __init__(self, service: str, addresses: tuple[str, ...], settings: ChannelSettings) -> None:
+        self.service = service
+        self.channels = tuple(open_channel(address, settings) for address in addresses)
+        self._turn = cycle(range(len(self.channels)) if self.channels else ())
+        for _ in range(randrange(len(self.channels)) if self.channels else 0):
+            next(self._turn)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for channel in self.channels:
+            await channel.close()
+
+    def in_turn(self) -> tuple[grpc.aio.Channel, ...]:
+        """All channels, another one first at every call."""
+        if not self.channels:
+            return ()
+        first = next(self._turn)
+        return self.channels[first:] + self.channels[:first]
+
+    async def call_any(self, call: Callable[[grpc.aio.Channel], Awaitable[T]], *, tries: int = 3) -> T:
+        """The answer of the first replica that has room, of all that are known; at least `tries` calls, since an
+        address may stand for several. Give `call` a time-out.
+
+        Raises what the service answered, NoRoom when all are full, PeerUnavailable when none can be reached.
+        """
+        refusal: GleanerError = PeerUnavailable(f"no {self.service}")
+        channels = self.in_turn()
+        for channel in channels * -(-tries // max(len(channels), 1)):
+            try:
+                return await call(channel)
+            except grpc.aio.AioRpcError as error:
+                told = translated(error, f"the {self.service}")
+                if error.code() not in _ELSEWHERE:
+                    raise told from error
+                assert isinstance(told, GleanerError)
+                # That one has no room is better news than that another is gone.
+                if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED or not isinstance(refusal, NoRoom):
+                    refusal = NoRoom() if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED else told
+        raise refusal

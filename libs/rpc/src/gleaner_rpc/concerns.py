@@ -1,0 +1,139 @@
+"""What every call needs around its servicer: a span with its metrics, the answer to errors, limits, and the rules."""
+
+import asyncio
+import logging
+import time
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import grpc.aio
+from opentelemetry import metrics, trace
+from opentelemetry.trace import SpanKind, StatusCode
+
+from gleaner_core.errors import Finding, GleanerError, InvalidRequest
+from gleaner_rpc import rules
+from gleaner_rpc.calls import Behaviour, Concern, Context, Malformed, Method, each
+from gleaner_rpc.limits import Gate
+from gleaner_rpc.relayed import Relayed
+from gleaner_rpc.status import internal, status_of
+from gleaner_telemetry import about, context_from, names
+
+_log = logging.getLogger(__name__)
+_tracer = trace.get_tracer("gleaner.rpc")
+_duration = metrics.get_meter("gleaner.rpc").create_histogram(
+    names.RPC_SERVER_DURATION,
+    unit="s",
+    description="Duration of calls",
+    explicit_bucket_boundaries_advisory=names.SECONDS,
+)
+# What is the server's fault; the rest is the caller's, and the conventions want no error in a server's span for that.
+_FAULTS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
+DETAILS = "grpc-status-details-bin"
+
+
+def tenant(context: Context) -> str:
+    """Whose call it is. All are the same tenant's until there is authentication; only this function will know."""
+    return "default"
+
+
+def observed(method: Method, inner: Behaviour) -> Behaviour:
+    """A span, a duration and log lines that belong to the call, by the semantic conventions for RPC."""
+    name = method.name.removeprefix("/")
+    attributes = {names.RPC_SYSTEM: "grpc", names.RPC_METHOD: name}
+
+    async def call(request: Any, context: Context) -> Any:
+        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        facts = {"tenant": tenant(context), "rpc": name}
+        if correlation := metadata.get("x-correlation-id"):
+            facts["correlation"] = correlation[:255]
+        began = time.perf_counter()
+        code = "OK"
+        with (
+            _tracer.start_as_current_span(
+                name,
+                context=context_from(metadata),
+                kind=SpanKind.SERVER,
+                attributes=attributes,
+                record_exception=False,
+                set_status_on_exception=False,
+            ) as span,
+            about(**facts),
+        ):
+            try:
+                return await inner(request, context)
+            except asyncio.CancelledError:
+                code = "CANCELLED"
+                raise
+            except BaseException:
+                code = _code(context)
+                raise
+            finally:
+                span.set_attribute(names.RPC_STATUS, code)
+                if code in _FAULTS:
+                    span.set_status(StatusCode.ERROR)
+                _duration.record(time.perf_counter() - began, attributes | {names.RPC_STATUS: code})
+
+    return call
+
+
+def _code(context: Context) -> str:
+    code: Any = context.code()  # a number, where gRPC itself set it
+    return next((known.name for known in grpc.StatusCode if code in (known, known.value[0])), "UNKNOWN")
+
+
+def answered(method: Method, inner: Behaviour) -> Behaviour:
+    """Errors as the table has them; what it does not know is INTERNAL, logged here and not told."""
+
+    async def call(request: Any, context: Context) -> Any:
+        try:
+            return await inner(request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Relayed as error:
+            status = error.status
+        except GleanerError as error:
+            status = status_of(error)
+            if status.code == grpc.StatusCode.INTERNAL.value[0]:
+                _log.error("an error without a row in the table", exc_info=error)
+        except Exception:
+            span = trace.get_current_span().get_span_context()
+            request_id = trace.format_trace_id(span.trace_id) if span.is_valid else uuid4().hex
+            _log.exception("a call failed that should not have", extra={"request_id": request_id})
+            status = internal(request_id)
+        code = next(known for known in grpc.StatusCode if known.value[0] == status.code)
+        return await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
+
+    return call
+
+
+def bounded_by(gate: Gate) -> Concern:
+    """The deadline is kept, and a drain ends streams."""
+
+    def bounded(method: Method, inner: Behaviour) -> Behaviour:
+        async def call(request: Any, context: Context) -> Any:
+            async with gate.bounded(method.name, context.time_remaining(), stream=method.response_streaming):
+                return await inner(request, context)
+
+        return call
+
+    return bounded
+
+
+def checked(method: Method, inner: Behaviour) -> Behaviour:
+    """The rules of the protos hold for every message of the caller; else InvalidRequest with all findings."""
+    if method.request_streaming:
+        return lambda requests, context: inner(each(requests, _check), context)
+
+    async def call(request: Any, context: Context) -> Any:
+        _check(request)
+        return await inner(request, context)
+
+    return call
+
+
+def _check(message: Any) -> None:
+    if isinstance(message, Malformed):
+        raise InvalidRequest([Finding("", "MALFORMED", "the bytes are no message of the method's request type")])
+    if found := rules.findings(message):
+        raise InvalidRequest(found)

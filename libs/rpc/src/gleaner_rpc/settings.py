@@ -1,0 +1,90 @@
+"""What a server and its channels read from the environment."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, PlainSerializer
+from pydantic.functional_validators import BeforeValidator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _from_seconds(value: object) -> object:
+    return timedelta(seconds=float(value)) if isinstance(value, int | float | str) else value
+
+
+Seconds = Annotated[
+    timedelta,
+    BeforeValidator(_from_seconds),
+    PlainSerializer(lambda value: value.total_seconds(), return_type=float),
+]
+
+MEBIBYTE = 1024 * 1024
+LOCAL = "127.0.0.1"
+
+
+class GrpcSettings(BaseSettings):
+    """How a server listens, what it takes on, and how it ends. A service subclasses it for its own port."""
+
+    model_config = SettingsConfigDict(env_prefix="GLEANER_", frozen=True, extra="ignore", populate_by_name=True)
+
+    listen: str = Field(
+        default=f"{LOCAL}:50051",
+        pattern=r"^.+:\d{1,5}$",
+        description="host:port to listen on; port 0 takes a free one, which the log tells.",
+    )
+    reflection: bool = Field(default=True, description="Whether clients may ask which services there are.")
+    max_message_bytes: int = Field(
+        default=40 * MEBIBYTE, ge=MEBIBYTE, description="Largest message, received or sent; beyond: RESOURCE_EXHAUSTED."
+    )
+    max_concurrent_rpcs: int = Field(
+        default=1000, ge=1, description="Calls at the same time; beyond, they are refused before their body is read."
+    )
+    max_document_rpcs: int = Field(
+        default=16,
+        ge=1,
+        description="Calls with documents at the same time; others wait before their body is read. "
+        "Bounds memory: this times three times the largest message.",
+    )
+    admission_wait: Seconds = Field(
+        default=timedelta(seconds=5),
+        validation_alias="GLEANER_ADMISSION_WAIT_S",
+        description="How long a call with documents waits to be let in, before RESOURCE_EXHAUSTED.",
+    )
+    call_limit: Seconds = Field(
+        default=timedelta(seconds=60),
+        validation_alias="GLEANER_CALL_LIMIT_S",
+        description="Longest a call may take, whatever its deadline, unless its method has a limit of its own.",
+    )
+    drain_pause: Seconds = Field(
+        default=timedelta(0),
+        validation_alias="GLEANER_DRAIN_PAUSE_S",
+        description="How long calls are still taken after health says NOT_SERVING: until balancers have noticed.",
+    )
+    drain_grace: Seconds = Field(
+        default=timedelta(seconds=30),
+        validation_alias="GLEANER_DRAIN_GRACE_S",
+        description="How long calls under way may go on after SIGTERM.",
+    )
+    max_connection_age: Seconds = Field(
+        default=timedelta(minutes=10),
+        validation_alias="GLEANER_MAX_CONNECTION_AGE_S",
+        description="When clients are asked to connect again, and so find new replicas.",
+    )
+
+
+class ChannelSettings(BaseSettings):
+    """How a service calls the others."""
+
+    model_config = SettingsConfigDict(env_prefix="GLEANER_", frozen=True, extra="ignore", populate_by_name=True)
+
+    max_message_bytes: int = Field(default=40 * MEBIBYTE, ge=MEBIBYTE, description="Largest message, sent or received.")
+    offer_pause: Seconds = Field(
+        default=timedelta(milliseconds=3),
+        validation_alias="GLEANER_OFFER_PAUSE_S",
+        description="Jobs that come within this time share one offer.",
+    )
+    offer_timeout: Seconds = Field(
+        default=timedelta(milliseconds=250),
+        validation_alias="GLEANER_OFFER_TIMEOUT_S",
+        description="How long a worker may take to answer an offer before the next one is asked.",
+    )
