@@ -61,6 +61,7 @@ _LIST_RARE = sql.read("list_jobs_in_rare_states")
 _EVENTS_OF = sql.read("events_of")
 _STALE_LEASES = sql.read("stale_running")
 _STALE_WAITS = sql.read("stale_waiting")
+_SUSPECTS_DUE = sql.read("suspects_due")
 
 _STATES_OF = {
     Refinement.PENDING: State.PARTIAL_SUCCEEDED,
@@ -161,15 +162,13 @@ class JobRepository:
 
     # What a worker does, on the extraction's leg.
 
-    async def mark_running(
-        self, limit: int, lease: timedelta, holder: UUID, *, below: datetime = EPOCH
-    ) -> list[ClaimedJob]:
+    async def mark_running(self, limit: int, lease: timedelta, holder: UUID) -> list[ClaimedJob]:
         """QUEUED -> RUNNING for up to `limit` due jobs, oldest first: one winner each of any number."""
-        return await self._claim("mark_running", limit, lease, holder, below)
+        return await self.claim("mark_running", limit, lease, holder)
 
     async def mark_suspect_running(self, lease: timedelta, holder: UUID) -> list[ClaimedJob]:
         """QUEUED -> RUNNING for one job that lost leases before: run it alone."""
-        return await self._claim("mark_suspect_running", 1, lease, holder, EPOCH)
+        return await self.claim("mark_suspect_running", 1, lease, holder)
 
     async def mark_succeeded(self, lease: Lease, result: bytes) -> MovedJob | None:
         """RUNNING -> SUCCEEDED. Returns None if the lease is lost: throw the result away and stop."""
@@ -196,15 +195,13 @@ class JobRepository:
 
     # What a worker does, on the refinement's leg.
 
-    async def mark_bbox_refining(
-        self, limit: int, lease: timedelta, holder: UUID, *, below: datetime = EPOCH
-    ) -> list[ClaimedJob]:
+    async def mark_bbox_refining(self, limit: int, lease: timedelta, holder: UUID) -> list[ClaimedJob]:
         """PARTIAL_SUCCEEDED -> REFINING_BBOXES for up to `limit` due jobs, oldest first."""
-        return await self._claim("mark_bbox_refining", limit, lease, holder, below)
+        return await self.claim("mark_bbox_refining", limit, lease, holder)
 
     async def mark_suspect_bbox_refining(self, lease: timedelta, holder: UUID) -> list[ClaimedJob]:
         """PARTIAL_SUCCEEDED -> REFINING_BBOXES for one job that lost leases before: run it alone."""
-        return await self._claim("mark_suspect_bbox_refining", 1, lease, holder, EPOCH)
+        return await self.claim("mark_suspect_bbox_refining", 1, lease, holder)
 
     async def mark_bbox_refined(self, lease: Lease, result: bytes) -> MovedJob | None:
         """REFINING_BBOXES -> SUCCEEDED, with the boxes. Returns None if the lease is lost."""
@@ -261,6 +258,11 @@ class JobRepository:
         """What the database says a holder has, with no time left on this process's count."""
         rows = await self._database.fetch(_HELD_BY, holder, leg)
         return {Lease(row["id"], row["lease_token"], expires=time.monotonic()) for row in rows}
+
+    async def suspects_due(self, leg: int) -> bool:
+        """Whether a job waits that must be run alone."""
+        row = await self._database.fetchrow(_SUSPECTS_DUE, leg)
+        return row is not None and row["due"]
 
     async def doubt(self, move: str, lease: Lease) -> Doubt:
         """How it stands with a holder's move whose answer was lost: MADE by me, still OPEN, or the lease LOST."""
@@ -323,9 +325,12 @@ class JobRepository:
         rows = await self._database.fetch(_STALE_WAITS, leg, threshold, limit)
         return [StaleWait(row["id"], row["available_at"]) for row in rows]
 
-    async def _claim(self, move: str, limit: int, lease: timedelta, holder: UUID, below: datetime) -> list[ClaimedJob]:
+    async def claim(
+        self, move: str, limit: int, lease: timedelta, holder: UUID, low: datetime = EPOCH
+    ) -> list[ClaimedJob]:
+        """Makes one of the claiming moves for up to `limit` due jobs, oldest first, due since `low` or later."""
         sent = time.monotonic()
-        rows = await self._database.fetch(STATEMENTS[move], limit, lease, MOVES[move].leg, holder, below)
+        rows = await self._database.fetch(STATEMENTS[move], limit, lease, MOVES[move].leg, holder, low)
         return [_claimed(row, sent + lease.total_seconds()) for row in rows]
 
     async def _find_submitted(self, jobs: Sequence[NewJob]) -> dict[UUID, Submitted]:

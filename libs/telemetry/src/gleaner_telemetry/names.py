@@ -16,6 +16,14 @@ TENANT: Final = "gleaner.tenant"
 ATTEMPT: Final = "gleaner.attempt"
 LEG: Final = "gleaner.leg"
 
+MOVE: Final = "gleaner.move"
+CLAIMS: Final = "gleaner.claims"
+POLLS: Final = "gleaner.polls"
+RUN_DURATION: Final = "gleaner.run.duration"
+RENEWALS: Final = "gleaner.lease.renewals"
+RESCUES: Final = "gleaner.lease.rescues"
+LOST_RACES: Final = "gleaner.lost_races"
+
 OFFERS: Final = "gleaner.offers"
 OFFER_OUTCOME: Final = "gleaner.offer.outcome"
 

@@ -1,0 +1,289 @@
+"""The loop that both workers run: claim, run, renew, finish.
+
+Structure does the work: an inner task group is the drain, the outer one outlives it, so that leases are renewed to the
+last job. What is lost is stopped, once; what is in doubt is settled by reading.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from gleaner_core.backoff import backoff
+from gleaner_core.errors import JobError, Unavailable, WorkError, WorkTimeout
+from gleaner_repo import ClaimedJob, Doubt, Finished, JobRepository, Lease
+from gleaner_repo.jobs import EPOCH
+from gleaner_repo.moves import SUSPECT_LAPSES
+from gleaner_runner.health import Touch
+from gleaner_runner.leg import Ending, Leg
+from gleaner_runner.settings import RunnerSettings
+from gleaner_runner.slots import Slots
+from gleaner_runner.telemetry import Instruments, run_span
+from gleaner_telemetry import about
+
+log = logging.getLogger(__name__)
+
+_SHORTEST_PAUSE_S = 0.05
+_WATERMARK_MARGIN = timedelta(seconds=5)
+_FULL_LOOK_S = 1.0
+_FENCE_S = 0.25
+
+
+class Runner:
+    """Runs one leg's jobs in this process, as many at once as there are slots."""
+
+    def __init__(self, leg: Leg, jobs: JobRepository, slots: Slots, settings: RunnerSettings) -> None:
+        self.holder = uuid4()  # of this process start, never a pod's name: those come back
+        self._leg = leg
+        self._jobs = jobs
+        self._slots = slots
+        self._settings = settings
+        self._lease_s = leg.settings.lease.total_seconds()
+        self._held: dict[Lease, asyncio.Task[None]] = {}
+        self._finishing: set[Lease] = set()
+        self._alone: Lease | None = None
+        self._making_room = False
+        self._claiming = asyncio.Lock()
+        self._doubtful = True  # a claim of nobody we know of may have been committed
+        self._wake = asyncio.Event()
+        self._touch = Touch(longest_silence_s=max(2 * settings.heartbeat_s, 2 * settings.poll_max_s))
+        self._low, self._full_look_at = EPOCH, 0.0
+        self._instruments = Instruments(leg.number)
+        slots.on_free(self._wake.set)
+
+    def offer(self) -> int:
+        """There is work: look at once. Returns how many slots are free."""
+        self._wake.set()
+        return self._slots.free
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run jobs until `stop` is set, then drain: no new claims, a grace period for those that run."""
+        async with asyncio.TaskGroup() as background:
+            upkeep = [
+                background.create_task(loop(), name=name)
+                for name, loop in (("renew", self._renew), ("fence", self._fence), ("rescue", self._rescue))
+            ]
+            waker = background.create_task(self._wake_at(stop))
+            try:
+                async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as runs:
+                    await self._claim_until(stop, runs)
+                    log.info("draining: %d jobs are running", len(self._held))
+                    patience.reschedule(asyncio.get_running_loop().time() + self._settings.run_grace_s)
+            except TimeoutError:
+                log.info("out of patience: what still ran was handed back")
+            for task in (*upkeep, waker):
+                task.cancel()
+
+    # Claiming.
+
+    async def _claim_until(self, stop: asyncio.Event, runs: asyncio.TaskGroup) -> None:
+        pause = _SHORTEST_PAUSE_S
+        while not stop.is_set():
+            self._wake.clear()
+            room = self._room()
+            claimed = await self._claim(room, runs) if room else 0
+            if room and claimed == room:
+                continue
+            pause = _SHORTEST_PAUSE_S if claimed else min(2 * pause, self._settings.poll_max_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), random.uniform(0.5, 1) * pause)
+                pause = _SHORTEST_PAUSE_S
+
+    def _room(self) -> int:
+        if self._alone or (self._making_room and self._held):
+            return 0
+        return self._slots.free
+
+    async def _claim(self, room: int, runs: asyncio.TaskGroup) -> int:
+        """Claims up to `room` jobs and starts them; returns how many."""
+        async with self._claiming:
+            try:
+                claimed = [] if self._held else await self._claim_suspect()
+                claimed = claimed or await self._claim_due(room)
+            except Unavailable:
+                self._touch.silent()
+                self._doubtful = True  # it may have been committed: _settle hands back what we do not know
+                return 0
+            self._touch.answered()
+            self._instruments.claimed(len(claimed))
+            for job in claimed:
+                self._slots.take()
+                self._held[job.lease] = runs.create_task(self._run(job), name=f"run {job.id}")
+                if job.lapses >= SUSPECT_LAPSES:
+                    self._alone = job.lease
+            return len(claimed)
+
+    async def _claim_suspect(self) -> list[ClaimedJob]:
+        return await self._jobs.claim(self._leg.moves.claim_suspect, 1, self._leg.settings.lease, self.holder)
+
+    async def _claim_due(self, room: int) -> list[ClaimedJob]:
+        # Rows that were claimed lie dead at the low end of the index until a vacuum may take them: start behind them.
+        now = time.monotonic()
+        low: datetime = self._low
+        if now - self._full_look_at >= _FULL_LOOK_S:
+            low, self._full_look_at = EPOCH, now
+        claimed = await self._jobs.claim(self._leg.moves.claim, room, self._leg.settings.lease, self.holder, low)
+        if claimed:
+            self._low = claimed[0].available_at - _WATERMARK_MARGIN
+        return claimed
+
+    # Running.
+
+    async def _run(self, job: ClaimedJob) -> None:
+        with about(job=str(job.id), tenant=job.tenant_id, attempt=job.attempt), run_span(job) as span:
+            try:
+                ending = await self._outcome(job)
+                if ending:
+                    span.set_attribute("gleaner.move", ending.move)
+                    await self._finish(job, ending)
+                else:
+                    await self._hand_back(job.lease)
+            except asyncio.CancelledError:
+                # Draining, or the lease is lost. Fencing makes them one case: what is lost hands nothing back.
+                await self._hand_back(job.lease)
+                raise
+            finally:
+                self._held.pop(job.lease, None)
+                if self._alone == job.lease:
+                    self._alone = None
+                await self._slots.give()
+
+    async def _outcome(self, job: ClaimedJob) -> Ending | None:
+        """How the run ended; None if the database kept it from its work, which is never the job's failure."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._leg.settings.run_limit.total_seconds()):
+                ending = await self._leg.run(job)
+        except Unavailable:
+            self._touch.silent()
+            return None
+        except Exception as error:
+            ending = self._failure(job, error)
+        self._instruments.ran(ending.move, time.monotonic() - began)
+        return ending
+
+    def _failure(self, job: ClaimedJob, error: Exception) -> Ending:
+        if isinstance(error, TimeoutError):
+            limit = self._leg.settings.run_limit.total_seconds()
+            error = WorkTimeout(f"the run took longer than {limit:g} s")
+        if isinstance(error, WorkError):
+            told, wait = error.job_error(), error.retry_after
+            log.info("the run ended with %s", told.reason)
+        else:  # a bug of ours: another attempt, perhaps on another worker, may still do
+            told, wait = JobError("INTERNAL", "something went wrong that should not have", retryable=True), None
+            log.exception("the run ended with a bug")
+        if not told.retryable or job.attempt >= self._leg.settings.max_attempts:
+            return Ending(self._leg.moves.fail, Finished(error=told))
+        base = timedelta(seconds=self._settings.retry_base_delay_s)
+        cap = timedelta(seconds=self._settings.retry_max_delay_s)
+        delay = wait if wait is not None else backoff(job.attempt, base, cap)
+        return Ending(self._leg.moves.requeue, Finished(error=told, delay=delay))
+
+    async def _finish(self, job: ClaimedJob, ending: Ending) -> None:
+        """Writes the ending, again and again while the lease lasts: a lost answer may be a committed statement."""
+        with self._marked_finishing(job.lease):
+            in_doubt = False
+            while not job.lease.lapsed():
+                try:
+                    made = await self._jobs.finish(ending.move, job.lease, ending.how) is not None
+                    if not made and in_doubt:
+                        made = await self._jobs.doubt(ending.move, job.lease) is Doubt.MADE
+                except Unavailable:
+                    in_doubt = True
+                    self._touch.silent()
+                    await asyncio.sleep(random.uniform(0.05, 0.5))
+                    continue
+                if made:
+                    self._leg.won(job, ending.move)
+                else:
+                    self._instruments.lost_race(ending.move)
+                    log.debug("somebody else ended the run")
+                return
+            self._doubtful = True
+
+    @contextmanager
+    def _marked_finishing(self, lease: Lease) -> Iterator[None]:
+        self._finishing.add(lease)
+        try:
+            yield
+        finally:
+            self._finishing.discard(lease)
+
+    async def _hand_back(self, lease: Lease) -> None:
+        try:
+            if await self._jobs.finish(self._leg.moves.hand_back, lease, Finished()):
+                log.info("handed back")
+        except Unavailable:
+            self._touch.silent()
+            self._doubtful = True
+
+    # Upkeep.
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.heartbeat_s)
+            asked = set(self._held)  # what is claimed while the answer is under way was not asked for
+            try:
+                if asked:
+                    renewal = await self._jobs.renew(asked, self._leg.settings.lease)
+                    self._touch.answered()
+                    self._instruments.renewed(len(renewal.kept), len(renewal.lost), len(renewal.unknown))
+                    self._drop(renewal.lost - self._finishing)  # a finished job's row is gone, too
+                if self._doubtful:
+                    await self._settle()
+            except Unavailable:
+                self._touch.silent()
+                self._doubtful = True
+
+    async def _fence(self) -> None:
+        """Stops what has run out by our own count, however long the database takes to answer."""
+        while True:
+            await asyncio.sleep(_FENCE_S)
+            self._drop({lease for lease in self._held if lease.lapsed()})
+
+    def _drop(self, leases: set[Lease] | frozenset[Lease]) -> None:
+        for lease in leases:
+            if run := self._held.pop(lease, None):  # it may have ended meanwhile
+                log.warning("lease lost: the run is stopped", extra={"job": str(lease.job_id)})
+                run.cancel()  # once: a second cancel would interrupt the hand-back
+
+    async def _settle(self) -> None:
+        """Hands back what the database says we hold and we do not know: claims and hand-backs whose answer was lost."""
+        async with self._claiming:  # else the claim under way would be handed back
+            unknown = await self._jobs.held_by(self.holder, self._leg.number) - set(self._held)
+            for lease in unknown:
+                await self._jobs.finish(self._leg.moves.hand_back, lease, Finished())
+            self._doubtful = False
+            self._touch.answered()
+
+    async def _rescue(self) -> None:
+        while True:
+            await asyncio.sleep(random.uniform(1, 2) * self._settings.rescue_interval_s)
+            if not self._touch.unbroken(self._lease_s):
+                continue
+            try:
+                rescued = await self._jobs.rescue(
+                    base=timedelta(seconds=self._settings.retry_base_delay_s),
+                    cap=timedelta(seconds=self._settings.retry_max_delay_s),
+                )
+                self._making_room = (
+                    bool(self._held) and await self._jobs.suspects_due(self._leg.number) and random.random() < 0.25
+                )
+            except Unavailable:
+                self._touch.silent()
+                continue
+            self._touch.answered()
+            for move, jobs in rescued.items():
+                for job in jobs:
+                    log.warning("%s: a lease had run out", move, extra={"job": str(job.id), "lapses": job.lapses})
+            if any(rescued.values()):
+                self._instruments.rescued({move: len(jobs) for move, jobs in rescued.items()})
+                self._wake.set()
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()

@@ -1,0 +1,44 @@
+"""What the loop of both workers is told by the environment."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class RunnerSettings(BaseSettings):
+    """How a worker claims, renews, retries and drains."""
+
+    model_config = SettingsConfigDict(env_prefix="GLEANER_", frozen=True, extra="ignore")
+
+    slots: int = Field(default=4, ge=1, description="Jobs and synchronous calls that this process works on at once.")
+    heartbeat_s: float = Field(default=5, gt=0, description="How often leases are renewed.")
+    poll_max_s: float = Field(
+        default=2, gt=0, description="Longest pause between two looks for work when nobody offers any."
+    )
+    rescue_interval_s: float = Field(default=1, gt=0, description="Shortest pause between two rescues; up to twice it.")
+    retry_base_delay_s: float = Field(default=5, ge=0, description="First back-off after an error.")
+    retry_max_delay_s: float = Field(default=300, ge=0, description="Longest back-off after an error.")
+    max_lapses: int = Field(default=3, ge=1, description="Leases of a leg that may run out before it is given up.")
+    run_grace_s: float = Field(
+        default=25, ge=0, description="How long runs may go on after SIGTERM before they are handed back."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LegSettings:
+    """What differs between the legs."""
+
+    lease: timedelta
+    run_limit: timedelta
+    max_attempts: int
+
+
+def check_lease(name: str, lease_s: float, heartbeat_s: float) -> None:
+    """Raises ValueError, with the way out, if a lease is shorter than three heartbeats."""
+    if lease_s < 3 * heartbeat_s:
+        raise ValueError(
+            f"{name} is {lease_s:g} s, less than three heartbeats of {heartbeat_s:g} s: one late answer would cost the"
+            f" lease. Raise {name} to {3 * heartbeat_s:g} or lower GLEANER_HEARTBEAT_S to {lease_s / 3:g}"
+        )

@@ -1,0 +1,53 @@
+"""How much a worker does at once, counted by work that has stopped, not by leases held."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from gleaner_core.errors import NoRoom
+
+
+class Slots:
+    """A fixed number of places, shared by claimed jobs and synchronous calls."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._taken = 0
+        self._freed = asyncio.Condition()
+        self._on_free: list[Callable[[], None]] = []
+
+    @property
+    def free(self) -> int:
+        """How many places there are now."""
+        return self._size - self._taken
+
+    def on_free(self, call: Callable[[], None]) -> None:
+        """Has `call` called whenever a place gets free."""
+        self._on_free.append(call)
+
+    def take(self) -> None:
+        """Takes a place that the caller has seen free."""
+        assert self.free > 0
+        self._taken += 1
+
+    async def give(self) -> None:
+        """Gives a place back."""
+        self._taken -= 1
+        async with self._freed:
+            self._freed.notify()
+        for call in self._on_free:
+            call()
+
+    @asynccontextmanager
+    async def one(self, patience_s: float = 0.25) -> AsyncIterator[None]:
+        """A place for the time of the block; raises NoRoom if none gets free within a moment."""
+        try:
+            async with asyncio.timeout(patience_s), self._freed:
+                await self._freed.wait_for(lambda: self.free > 0)
+                self.take()
+        except TimeoutError:
+            raise NoRoom from None
+        try:
+            yield
+        finally:
+            await self.give()
