@@ -16,6 +16,7 @@ from gleaner.internal.v1 import pages_pb2
 from gleaner.v1 import schemas_pb2
 from gleaner_documents import artefact
 from gleaner_documents.pages import Page, ReadDocument, TextSource, Word
+from gleaner_documents.reading import read_now
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -77,6 +78,11 @@ def labelled_lines(sample: Sample) -> ReadDocument:
             at += len(part)
     width, height = sample.labels["page_size"]
     return ReadDocument(sample.path.name, (Page(1, width, height, TextSource.OCR, tuple(words)),))
+
+
+def read(sample: Sample) -> ReadDocument:
+    """The document as the suite reads it: text layer, or OCR of a scan. Embedded XML is not looked at."""
+    return read_now(sample.path.name, sample.path.read_bytes()).document
 
 
 def cached(read: Callable[[Sample], ReadDocument], cache: Path | None) -> Callable[[Sample], ReadDocument]:
