@@ -1,0 +1,127 @@
+"""Every pod keeps to the restricted profile, and stops the way the leases need it."""
+
+import re
+
+import pytest
+
+from support.manifests import OVERLAYS, containers, environment, name, of_kind, pod_template, rendered, workloads
+
+PORTS = {"gleaner-api": 50051, "gleaner-worker": 50052, "gleaner-bbox-worker": 50053}
+LEASE_S = 15
+MESSAGE_MIB = 40
+
+each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+
+
+def mebibytes(quantity: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", quantity).groups()  # type: ignore[union-attr]
+    return int(number) * (1024 if unit == "Gi" else 1)
+
+
+@each_overlay
+def test_every_pod_runs_as_nobody_and_without_a_token(overlay: str) -> None:
+    for workload, pod in workloads(overlay):
+        context = pod["securityContext"]
+        assert context["runAsNonRoot"] is True and context["runAsUser"] > 10000, name(workload)
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name(workload)
+        assert pod["automountServiceAccountToken"] is False, name(workload)
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name(workload)
+        assert not [volume for volume in pod.get("volumes", []) if "hostPath" in volume], name(workload)
+
+
+@each_overlay
+def test_every_container_has_a_read_only_root_and_no_capabilities(overlay: str) -> None:
+    for what, container in containers(overlay):
+        context = container["securityContext"]
+        assert context["readOnlyRootFilesystem"] is True, what
+        assert context["allowPrivilegeEscalation"] is False, what
+        assert context["capabilities"] == {"drop": ["ALL"]}, what
+
+
+@each_overlay
+def test_every_container_says_what_it_needs(overlay: str) -> None:
+    for what, container in containers(overlay):
+        assert {"cpu", "memory", "ephemeral-storage"} <= container["resources"]["requests"].keys(), what
+        assert {"memory", "ephemeral-storage"} <= container["resources"]["limits"].keys(), what
+
+
+@each_overlay
+def test_every_image_has_a_version(overlay: str) -> None:
+    for what, container in containers(overlay):
+        assert re.fullmatch(r"[a-z0-9./-]+:\d+(\.\d+)+(@sha256:[0-9a-f]{64})?", container["image"]), what
+
+
+@each_overlay
+def test_no_service_shadows_our_settings(overlay: str) -> None:
+    for workload, pod in workloads(overlay):
+        assert pod["enableServiceLinks"] is False, name(workload)
+
+
+@each_overlay
+def test_every_account_exists_and_mounts_no_token(overlay: str) -> None:
+    accounts = {each["metadata"]["name"]: each for each in of_kind(overlay, "ServiceAccount")}
+    assert all(account["automountServiceAccountToken"] is False for account in accounts.values())
+    assert {pod["serviceAccountName"] for _, pod in workloads(overlay)} == accounts.keys()
+    assert not list(of_kind(overlay, "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"))
+
+
+@each_overlay
+def test_everything_is_in_the_namespace_that_enforces_the_restricted_profile(overlay: str) -> None:
+    [namespace] = of_kind(overlay, "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for each in rendered(overlay):
+        if each["kind"] not in {"Namespace", "PriorityClass"}:
+            assert each["metadata"]["namespace"] == namespace["metadata"]["name"], name(each)
+
+
+@each_overlay
+def test_every_server_is_probed_over_grpc_on_the_port_it_listens_on(overlay: str) -> None:
+    deployments = {each["metadata"]["name"]: each for each in of_kind(overlay, "Deployment")}
+    assert deployments.keys() == PORTS.keys()
+    for what, port in PORTS.items():
+        [container] = pod_template(deployments[what])["spec"]["containers"]
+        assert environment(container)["GLEANER_LISTEN"] == f"0.0.0.0:{port}", what
+        assert container["ports"] == [{"name": "grpc", "containerPort": port}], what
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert container[probe]["grpc"]["port"] == port, (what, probe)
+
+
+@each_overlay
+def test_the_grace_period_covers_pre_stop_drain_and_hand_back(overlay: str) -> None:
+    for each in of_kind(overlay, "Deployment"):
+        pod = pod_template(each)["spec"]
+        [container] = pod["containers"]
+        settings = environment(container)
+        pre_stop = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        drain = float(settings["GLEANER_DRAIN_GRACE_S"]) + float(settings.get("GLEANER_DRAIN_PAUSE_S", 0))
+        hand_back = LEASE_S if "worker" in name(each) else 0
+        assert pod["terminationGracePeriodSeconds"] >= pre_stop + drain + hand_back, name(each)
+
+
+@each_overlay
+def test_the_documents_of_all_calls_let_in_fit_into_memory(overlay: str) -> None:
+    for each in of_kind(overlay, "Deployment"):
+        [container] = pod_template(each)["spec"]["containers"]
+        documents = 3 * MESSAGE_MIB * int(environment(container)["GLEANER_MAX_DOCUMENT_RPCS"])
+        assert documents + 256 <= mebibytes(container["resources"]["limits"]["memory"]), name(each)
+
+
+@each_overlay
+def test_the_reaper_never_overlaps_itself_and_never_stops_for_good(overlay: str) -> None:
+    [reaper] = of_kind(overlay, "CronJob")
+    spec, job = reaper["spec"], reaper["spec"]["jobTemplate"]["spec"]
+    assert spec["schedule"] == "* * * * *"
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert 10 < spec["startingDeadlineSeconds"] < 60
+    assert spec["successfulJobsHistoryLimit"] >= 1 and spec["failedJobsHistoryLimit"] >= 1
+    assert 2 * LEASE_S < job["activeDeadlineSeconds"] < 60, "a sweep looks twice, a lease apart"
+    assert job["backoffLimit"] == 0
+
+
+@each_overlay
+def test_the_migration_is_of_the_version_that_is_rolled_out(overlay: str) -> None:
+    images = dict(containers(overlay))
+    migrate = images["Job/gleaner-migrate:migrate"]
+    assert migrate["image"] == images["Deployment/gleaner-api:api"]["image"]
+    [url] = [entry for entry in migrate["env"] if entry["name"] == "GLEANER_DATABASE_URL"]
+    assert url["valueFrom"]["secretKeyRef"]["key"] == "direct-url", "not through a pooler"
