@@ -221,6 +221,14 @@ class JobRepository:
 
     # What both legs share.
 
+    async def claim(
+        self, move: str, limit: int, lease: timedelta, holder: UUID, low: datetime = EPOCH
+    ) -> list[ClaimedJob]:
+        """Makes one of the claiming moves for up to `limit` due jobs, oldest first, due since `low` or later."""
+        sent = time.monotonic()
+        rows = await self._database.fetch(STATEMENTS[move], limit, lease, MOVES[move].leg, holder, low)
+        return [_claimed(row, sent + lease.total_seconds()) for row in rows]
+
     async def finish(self, move: str, lease: Lease, how: Finished) -> MovedJob | None:
         """Makes one of a holder's moves. Returns None if the lease is lost; safe to repeat (see `doubt`)."""
         return (await self.finish_many(move, [(lease, how)])).get(lease)
@@ -324,14 +332,6 @@ class JobRepository:
     async def _stale_waits(self, leg: int, threshold: timedelta, limit: int) -> list[StaleWait]:
         rows = await self._database.fetch(_STALE_WAITS, leg, threshold, limit)
         return [StaleWait(row["id"], row["available_at"]) for row in rows]
-
-    async def claim(
-        self, move: str, limit: int, lease: timedelta, holder: UUID, low: datetime = EPOCH
-    ) -> list[ClaimedJob]:
-        """Makes one of the claiming moves for up to `limit` due jobs, oldest first, due since `low` or later."""
-        sent = time.monotonic()
-        rows = await self._database.fetch(STATEMENTS[move], limit, lease, MOVES[move].leg, holder, low)
-        return [_claimed(row, sent + lease.total_seconds()) for row in rows]
 
     async def _find_submitted(self, jobs: Sequence[NewJob]) -> dict[UUID, Submitted]:
         rows = await self._database.fetch(

@@ -6,8 +6,8 @@ import time
 class Touch:
     """Remembers since when the database has answered without a gap.
 
-    After an outage every lease has lapsed, of the healthy too: who rescued at once would rob them (100 of 200 jobs, when
-    it was tried). So a worker rescues only after a whole lease of answers, in which everybody else could renew.
+    After an outage every lease has lapsed, of the healthy too: who rescued at once would rob them (100 of 200 jobs,
+    when it was tried). So a worker rescues only after a whole lease of answers, in which everybody else could renew.
     """
 
     def __init__(self, longest_silence_s: float) -> None:
