@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+
 from gleaner_stack.postgres import EmbeddedPostgres
 
 T = TypeVar("T")
@@ -96,7 +97,9 @@ class Databases:
         """The address of a new database with all migrations applied."""
         if self._template is None:
             self._template = self._migrated()
-        return self.create(template=_name(self._template))
+        url = self.create(template=_name(self._template))
+        self._wait(self._set_role(url))
+        return url
 
     def _migrated(self) -> str:
         from gleaner_repo.migrate import migrate  # late: tests without a database need nothing of it
@@ -118,6 +121,16 @@ class Databases:
         drop = self._start(self._sql(f"DROP DATABASE {_name(url)} WITH (FORCE)"))
         self._drops.append(drop)
         return drop
+
+    async def _set_role(self, url: str) -> None:
+        """What the migration set for the role in the template, which CREATE DATABASE does not copy."""
+        from gleaner_repo.migrate import set_role
+
+        connection = await asyncpg.connect(url)
+        try:
+            await set_role(connection)
+        finally:
+            await connection.close()
 
     async def _sql(self, statement: str) -> str:
         connection = await asyncpg.connect(self.url)

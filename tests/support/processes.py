@@ -31,7 +31,9 @@ def owner(pid: int) -> int:
     return Path(f"/proc/{pid}").stat().st_uid
 
 
-def children(pid: int) -> set[int]:
-    """All descendants of a process."""
+def children(pid: int, depth: int = 99) -> set[int]:
+    """The descendants of a process, down to that many generations."""
+    if depth == 0:
+        return set()
     below = {int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()}
-    return below.union(*(children(child) for child in below))
+    return below.union(*(children(child, depth - 1) for child in below))

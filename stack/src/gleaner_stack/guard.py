@@ -1,9 +1,9 @@
-"""Becomes another program that ends when its parent does, even if the parent is killed with -9.
+"""Runs a program such that it ends when its parent does, even if the parent is killed with -9.
 
-Run as a script of its own, never imported: `python guard.py SIGNAL PARENT_PID UID GID COMMAND...` (uid -1: stay who you
-are). The death signal must be set after the change of user, which clears it, and before exec, which keeps it; and an
-unprivileged user cannot start the interpreter of a checkout under root's home, so the change of user happens in here.
-Nothing is forked: the process keeps its id, so whoever started it signals the program itself.
+`guarded` gives the command line; the program behind it is this file, run as a script, which becomes the program
+proper. Nothing is forked: the process keeps its id, so whoever started it signals the program itself. The death signal
+must be set after the change of user, which clears it, and before exec, which keeps it; and an unprivileged user cannot
+start the interpreter of a checkout under root's home, so the change of user happens in here.
 """
 
 import ctypes
@@ -11,12 +11,19 @@ import os
 import sys
 
 PR_SET_PDEATHSIG = 1
+NOBODY_ELSE = -1
+
+
+def guarded(command: list[str], death_signal: int, uid: int = NOBODY_ELSE, gid: int = NOBODY_ELSE) -> list[str]:
+    """`command`, which begins with a path, run as that user; it gets `death_signal` when its parent thread ends."""
+    guard = [sys.executable, "-I", "-S", __file__, *map(str, (int(death_signal), os.getpid(), uid, gid))]
+    return guard + command
 
 
 def main(death_signal: int, parent: int, uid: int, gid: int, command: list[str]) -> None:
     """Replace this process by `command`; leave at once if `parent` is gone already."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None  # elsewhere: no such promise
-    if uid >= 0:
+    if uid != NOBODY_ELSE:
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)

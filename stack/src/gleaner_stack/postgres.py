@@ -11,20 +11,18 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from gleaner_stack import guard
 from gleaner_stack.binaries import Account, PostgresError, account, embedded, environment, run
+from gleaner_stack.guard import guarded
+from gleaner_stack.ports import LOOPBACK, PortTaken, free_ports, refuse_taken
 
-__all__ = ["EmbeddedPostgres", "PostgresError", "free_port"]
+__all__ = ["EmbeddedPostgres", "PostgresError"]
 
 USER = "gleaner"
 PASSWORD = "gleaner.password"  # noqa: S105  the file's name
@@ -37,22 +35,14 @@ DEFAULTS = {
 }
 
 
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class EmbeddedPostgres:
-    """A Postgres server on 127.0.0.1, running between `start` and `stop`, also as a (sync or async) context manager.
+    """A Postgres server on 127.0.0.1; as a context manager, sync or async, it runs inside the block.
 
     `data_dir` is made if need be and kept; None means a temporary one, removed at the end. `settings` are those of
-    postgresql.conf. `port` 0 takes a free one. `bindir` holds another Postgres's programs than the wheel's.
+    postgresql.conf. `port` 0 takes a free one and keeps it. `bindir`: another Postgres's programs than the wheel's.
 
-    The server dies with the *thread* that called `start` (Linux ties the death signal to threads), so start it from
-    one that lives as long as it is needed: the main thread, or the event loop's.
+    The server dies with the *thread* that started it (Linux ties the death signal to threads): start it in one that
+    lives as long as it is needed, the main thread or the event loop's.
     """
 
     def __init__(
@@ -67,75 +57,90 @@ class EmbeddedPostgres:
         self._keep = data_dir is not None
         self._data = data_dir.absolute() if data_dir else None
         self._settings = DEFAULTS | dict(settings or {})
-        self._wanted_port = port
+        self._port = port
         self._bindir = bindir
         self._patience = patience
         self._runner: Account | None = None
         self._password = ""
-        self._port = 0
         self._server: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Address of the database `postgres`, as a superuser."""
-        return f"postgresql://{USER}:{self._password}@127.0.0.1:{self._port}/postgres"
+        return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self._port}/postgres"
 
     @property
     def pid(self) -> int:
-        """Process id of the running server."""
+        """Process id of the server, which is started and not stopped."""
         if self._server is None:
             raise PostgresError("this Postgres is not running")
         return self._server.pid
 
     @property
     def data_dir(self) -> Path:
-        """Where the data is; of a temporary one only while it runs."""
+        """Where the data is; of a temporary one only until `close`."""
         if self._data is None:
-            raise PostgresError("this Postgres has not been started")
+            raise PostgresError("this Postgres has no data yet")
         return self._data
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the server ended without being stopped."""
+        return self._server is not None and self._server.poll() is not None
 
     def start(self) -> None:
         """Make the cluster if there is none, start the server, and return when it takes connections."""
-        try:
-            self._prepare()
-            self._launch()
-            self._wait_ready()
-        except BaseException:
-            self.stop()
-            raise
+        self._prepare()
+        self._launch()
+        self._wait_ready()
+
+    async def start_async(self) -> None:
+        """As `start`, while the event loop goes on."""
+        await _to_its_end(self._prepare)
+        self._launch()  # not in the other thread: the server would die with it
+        await _to_its_end(self._wait_ready)
 
     def stop(self) -> None:
-        """End the server (fast shutdown, then harder) and remove temporary data. May be called twice."""
+        """End the server (fast shutdown, then harder), keeping data and port for another start. May be called twice."""
         if self._server is not None:
             _end(self._server)
             self._server = None
+
+    def kill(self) -> int:
+        """Kill the server with -9, as a crash would; returns its process id when it is gone."""
+        assert self._server is not None
+        self._server.kill()
+        self._server.wait()
+        return self._server.pid
+
+    def close(self) -> None:
+        """Stop the server and remove temporary data."""
+        self.stop()
         if self._data is not None and not self._keep:
             shutil.rmtree(self._data, ignore_errors=True)
             self._data = None
 
     def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
         try:
-            await asyncio.to_thread(self._prepare)
-            self._launch()  # here, not in the other thread: the server would die with it
-            await asyncio.to_thread(self._wait_ready)
+            self.start()
         except BaseException:
-            self.stop()
+            self.close()
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start_async()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await _to_its_end(self.close)
 
     def _prepare(self) -> None:
         self._runner = account()
@@ -179,13 +184,17 @@ class EmbeddedPostgres:
 
     def _launch(self) -> None:
         assert self._bindir is not None
-        self._port = self._wanted_port or free_port()
-        _refuse_taken(self._port)
+        self._port = self._port or free_ports(1)[0]
+        try:
+            refuse_taken(self._port)
+        except PortTaken as error:
+            raise PostgresError(str(error)) from error
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
         postgres = [str(self._bindir / "postgres"), "-D", str(self._data), "-p", str(self._port), *options]
+        who = {"uid": self._runner.uid, "gid": self._runner.gid} if self._runner else {}
         with (self.data_dir / LOG).open("wb") as log:
             self._server = subprocess.Popen(  # noqa: S603
-                guarded(postgres, signal.SIGQUIT, self._runner),
+                guarded(postgres, signal.SIGQUIT, **who),
                 env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -210,11 +219,14 @@ class EmbeddedPostgres:
         return "\n".join(lines[-10:])
 
 
-def guarded(command: list[str], death_signal: signal.Signals, runner: Account | None = None) -> list[str]:
-    """`command`, run such that it gets `death_signal` when this thread's process dies."""
-    uid, gid = (runner.uid, runner.gid) if runner else (-1, -1)
-    head = [sys.executable, "-I", "-S", str(guard.__file__)]
-    return [*head, str(int(death_signal)), str(os.getpid()), str(uid), str(gid), *command]
+async def _to_its_end(work: Callable[[], None]) -> None:
+    """Run `work` in a thread; a cancellation waits for it, so that nothing goes on behind our back."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _own(data: Path, runner: Account | None) -> None:
@@ -229,15 +241,6 @@ def _own(data: Path, runner: Account | None) -> None:
     if not reachable:
         who = f"user {runner.name}, who runs Postgres for root," if runner else "this user"
         raise PostgresError(f"{who} cannot write {data}; choose a directory that is not inside somebody's home")
-
-
-def _refuse_taken(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Postgres does: old connections don't count
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise PostgresError(f"port {port} of 127.0.0.1 is not to be had: {error.strerror}") from error
 
 
 def _is_ready(pid_file: Path, pid: int) -> bool:

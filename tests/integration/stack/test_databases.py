@@ -1,6 +1,7 @@
 """The fixtures that other tests stand on: every test has a database of its own."""
 
 import asyncpg
+
 from support.postgres import Databases
 
 

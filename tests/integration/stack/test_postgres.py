@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from gleaner_stack.postgres import EmbeddedPostgres, PostgresError
 from support.processes import ended, is_alive, owner
 
