@@ -1,9 +1,8 @@
-"""Which error is which gRPC status, in one table; and docs/errors.md, printed from it.
+"""Which error is which gRPC status, in one table.
 
 The form is google.rpc.Status with one ErrorInfo, as https://google.aip.dev/193 says, and what else helps the caller.
 """
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +12,7 @@ from google.protobuf import any_pb2, message
 from google.rpc import error_details_pb2, status_pb2
 
 from gleaner_core import errors
-from gleaner_core.errors import Finding, GleanerError, InvalidRequest, WorkError
+from gleaner_core.errors import Finding, GleanerError, InvalidRequest
 
 Code = grpc.StatusCode
 DOMAIN = "gleaner"
@@ -58,11 +57,6 @@ TABLE: dict[type[GleanerError], Row] = {
     errors.WorkError:         Row(Code.FAILED_PRECONDITION, "{reason}"),
 }  # what is not here is a bug: INTERNAL, logged with its trace, answered without its text
 # fmt: on
-
-# Reasons of a job's `error` that no exception carries: the moves write them.
-WRITTEN_BY_MOVES = {
-    "WORKER_CRASHED": "Workers died over the job until its lapses were used up, or the processes that ran it were lost."
-}
 
 
 def status_of(error: GleanerError) -> status_pb2.Status:
@@ -133,68 +127,3 @@ def _info(reason: str, metadata: dict[str, str]) -> error_details_pb2.ErrorInfo:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[: _LONGEST_MESSAGE - 1]}…"
-
-
-def work_errors(root: type[WorkError] = WorkError) -> Iterator[type[WorkError]]:
-    """Every class of error that ends or delays a job, depth first."""
-    for kind in root.__subclasses__():
-        yield from work_errors(kind)
-        if "reason" in vars(kind):
-            yield kind
-
-
-def _first_line(kind: type) -> str:
-    return (kind.__doc__ or "").strip().splitlines()[0]
-
-
-def _call_rows() -> Iterator[str]:
-    for kind, row in TABLE.items():
-        if not issubclass(kind, WorkError):
-            reasons = " or ".join(f"`{row.reason.format(state=state)}`" for state in row.states or ("",))
-            again = "yes, after RetryInfo" if row.retry else ""
-            yield f"| {row.code.name} | {reasons} | {_first_line(kind)} | {again} |"
-
-
-def _job_rows() -> Iterator[str]:
-    for kind in work_errors():
-        row = next(TABLE[base] for base in kind.__mro__ if base in TABLE)
-        yield f"| `{kind.reason}` | {_first_line(kind)} | {'yes' if kind.retryable else ''} | {row.code.name} |"
-    for reason, meaning in WRITTEN_BY_MOVES.items():
-        yield f"| `{reason}` | {meaning} | | |"
-
-
-def as_markdown() -> str:
-    """docs/errors.md."""
-    return f"""# Errors
-
-<!-- Printed from libs/rpc/src/gleaner_rpc/status.py: python -m gleaner_rpc.status > docs/errors.md -->
-
-## Of a call
-
-Every error is a `google.rpc.Status` with an `ErrorInfo` (domain `{DOMAIN}`) whose `reason` is stable; texts are not.
-`INVALID_ARGUMENT` carries a `BadRequest` with every finding at once, errors about a job carry a `ResourceInfo` with its
-name, `FAILED_PRECONDITION` carries a `PreconditionFailure`.
-
-| status | reason | meaning | again? |
-|---|---|---|---|
-{chr(10).join(_call_rows())}
-| RESOURCE_EXHAUSTED | (none: gRPC's own) | A message is larger than `GLEANER_MAX_MESSAGE_BYTES`. | |
-| DEADLINE_EXCEEDED | (none: gRPC's own) | The caller's deadline passed before the server could answer. | |
-| INTERNAL | `INTERNAL` | A bug: the log has it under the `RequestInfo.request_id` of the answer. | |
-
-Findings have reasons of their own (`DUPLICATE_NAME`, `STRING_PATTERN`, …): those of the rules in the protos are the
-rules' ids in upper case.
-
-## Of a job
-
-Why a job failed or waits for another attempt is data: `Job.error`. Retryable ones are tried again until the attempts
-are used up. A synchronous `Extract` answers the same reasons with the status given here.
-
-| reason | meaning | retryable | status of Extract |
-|---|---|---|---|
-{chr(10).join(_job_rows())}
-"""
-
-
-if __name__ == "__main__":
-    sys.stdout.write(as_markdown())

@@ -1,0 +1,33 @@
+"""A server whose Offer answers when it reads a line from stdin. Run by the tests of drains, as a process."""
+
+import asyncio
+import logging
+import sys
+from typing import Any
+
+from gleaner.internal.v1 import offer_pb2 as pb
+from gleaner.internal.v1.offer_pb2_grpc import OfferServiceServicer
+from gleaner_rpc import GrpcSettings, build_server, serve
+from gleaner_telemetry import OtelSettings, installed
+
+
+class Patient(OfferServiceServicer):
+    async def Offer(self, request: pb.OfferRequest, context: Any) -> pb.OfferResponse:
+        logging.info("called")
+        await asyncio.to_thread(sys.stdin.readline)
+        return pb.OfferResponse(free_slots=7)
+
+
+async def beside(stop: asyncio.Event) -> None:
+    await stop.wait()
+    logging.info("beside was told")
+    if sys.argv[1:] == ["crash"]:
+        raise RuntimeError("beside failed")
+
+
+async def main() -> None:
+    with installed("patient", OtelSettings()):
+        await serve(build_server(GrpcSettings(), Patient()), beside=beside)
+
+
+asyncio.run(main())
