@@ -40,14 +40,12 @@ def test_services_are_rolled_out_after_the_migration_has_ended(calls: list[str])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_what_is_applied_first_holds_all_that_the_migration_needs_and_no_service(
-    calls: list[str], overlay: str
-) -> None:
+def test_what_goes_first_is_all_that_the_migration_needs_and_no_service(calls: list[str], overlay: str) -> None:
     services = set(re.search(r"component notin \((.*)\)", calls[1])[1].split(", "))  # type: ignore[index]
     first = [
         each
         for each in rendered(overlay)
-        if each["metadata"]["labels"].get("app.kubernetes.io/component") not in services
+        if each["metadata"].get("labels", {}).get("app.kubernetes.io/component") not in services
     ]
     kinds = {each["kind"] for each in first}
     assert {"Namespace", "NetworkPolicy", "ServiceAccount", "Job"} <= kinds

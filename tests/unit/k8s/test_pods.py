@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from gleaner_rpc.health import LIVENESS
 from support.manifests import OVERLAYS, containers, environment, name, of_kind, pod_template, rendered, workloads
 
 PORTS = {"gleaner-api": 50051, "gleaner-worker": 50052, "gleaner-bbox-worker": 50053}
@@ -84,6 +85,9 @@ def test_every_server_is_probed_over_grpc_on_the_port_it_listens_on(overlay: str
         assert container["ports"] == [{"name": "grpc", "containerPort": port}], what
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert container[probe]["grpc"]["port"] == port, (what, probe)
+        assert "service" not in container["readinessProbe"]["grpc"], what
+        assert container["livenessProbe"]["grpc"]["service"] == LIVENESS, what
+        assert container["startupProbe"]["grpc"]["service"] == LIVENESS, what
 
 
 @each_overlay
@@ -93,9 +97,9 @@ def test_the_grace_period_covers_pre_stop_drain_and_hand_back(overlay: str) -> N
         [container] = pod["containers"]
         settings = environment(container)
         pre_stop = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-        drain = float(settings["GLEANER_DRAIN_GRACE_S"]) + float(settings.get("GLEANER_DRAIN_PAUSE_S", 0))
+        work = max(float(settings["GLEANER_DRAIN_GRACE_S"]), float(settings.get("GLEANER_RUN_GRACE_S", 0)))
         hand_back = LEASE_S if "worker" in name(each) else 0
-        assert pod["terminationGracePeriodSeconds"] >= pre_stop + drain + hand_back, name(each)
+        assert pod["terminationGracePeriodSeconds"] >= pre_stop + work + hand_back, name(each)
 
 
 @each_overlay
