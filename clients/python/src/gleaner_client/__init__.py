@@ -1,1 +1,73 @@
-"""The Python client, and the `gleaner` command."""
+"""The Python client, and the `gleaner` command.
+
+Names are imported when they are first asked for, so that the command starts without what it does not need.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gleaner_client.client import GleanerClient, is_over
+    from gleaner_client.errors import (
+        Denied,
+        DocumentRejected,
+        FailedPrecondition,
+        Finding,
+        GleanerError,
+        InvalidRequest,
+        KeyReused,
+        NoResult,
+        NoRoom,
+        NotCancellable,
+        NotFound,
+        NotReady,
+        ServerFault,
+        TimedOut,
+        Unavailable,
+    )
+    from gleaner_client.inputs import document, job_name
+    from gleaner_client.schema_files import SchemaError, load_schema
+    from gleaner_client.values import Money, values
+
+__all__ = [
+    "Denied",
+    "DocumentRejected",
+    "FailedPrecondition",
+    "Finding",
+    "GleanerClient",
+    "GleanerError",
+    "InvalidRequest",
+    "KeyReused",
+    "Money",
+    "NoResult",
+    "NoRoom",
+    "NotCancellable",
+    "NotFound",
+    "NotReady",
+    "SchemaError",
+    "ServerFault",
+    "TimedOut",
+    "Unavailable",
+    "document",
+    "is_over",
+    "job_name",
+    "load_schema",
+    "values",
+]
+
+_ELSEWHERE = {
+    "GleanerClient": "client",
+    "is_over": "client",
+    "document": "inputs",
+    "job_name": "inputs",
+    "SchemaError": "schema_files",
+    "load_schema": "schema_files",
+    "Money": "values",
+    "values": "values",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'errors')}"), name)

@@ -1,0 +1,60 @@
+"""The channel to a server: sizes, keepalive, and the retry policy, which gRPC itself carries out.
+
+Only UNAVAILABLE is tried again: it is the one status that says "nobody took it, or try again with the same id". Every
+method is safe to repeat: reads are, SubmitJob carries a request id, and cancelling what is cancelled is OK.
+"""
+
+import json
+
+import grpc
+
+MAX_MESSAGE = 40 * 1024 * 1024
+
+_SERVICES = ("JobService", "ExtractionService", "VersionService")
+
+_RETRY = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.2s",  # gRPC spreads each by its own jitter
+    "maxBackoff": "5s",
+    "backoffMultiplier": 3,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+SERVICE_CONFIG = json.dumps(
+    {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [
+            {"name": [{"service": f"gleaner.v1.{service}"} for service in _SERVICES], "retryPolicy": _RETRY},
+            # A watch is resumed by the client, from where it broke: one policy, not two on top of each other.
+            {"name": [{"service": "gleaner.v1.JobService", "method": "WatchJob"}]},
+        ],
+        "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
+    }
+)
+
+_OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.service_config", SERVICE_CONFIG),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    # By default gRPC keeps 256 KiB of a call for its retries: it would never retry a submit with a document in it.
+    ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE + 64 * 1024),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 5000),
+    # Rarer than a watch's signs of life, so that also a server with gRPC's own limits takes no offence.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+)
+
+
+def open_channel(address: str, tls: bool | grpc.ChannelCredentials) -> grpc.aio.Channel:
+    """A channel to `host:port`; `https://host:port` and `http://host:port` say by themselves whether TLS is used."""
+    scheme, _, rest = address.rpartition("://")
+    if scheme in ("http", "https"):
+        address, tls = rest.rstrip("/"), tls or scheme == "https"
+        if ":" not in address.rpartition("]")[2]:
+            address += ":443" if tls else ":80"
+    if not tls:
+        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+    credentials = tls if isinstance(tls, grpc.ChannelCredentials) else grpc.ssl_channel_credentials()
+    return grpc.aio.secure_channel(address, credentials, options=_OPTIONS)

@@ -1,0 +1,263 @@
+"""The typed client: one method a call of the API, over one channel.
+
+Messages come back as they are (`gleaner.v1`); failures are raised as in `gleaner_client.errors`. All times are seconds.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Self, TypeVar
+from uuid import uuid4
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gleaner.v1 import extraction_pb2, extraction_pb2_grpc, jobs_pb2, jobs_pb2_grpc, version_pb2, version_pb2_grpc
+from gleaner.v1.results_pb2 import ExtractionResult
+from gleaner.v1.schemas_pb2 import Schema
+from gleaner_client import errors
+from gleaner_client.channel import MAX_MESSAGE, open_channel
+from gleaner_client.inputs import Source, extraction_request, job_name
+from gleaner_client.watching import follow, is_over
+
+__all__ = ["GleanerClient", "is_over"]
+
+EXTRACT_TIMEOUT = 300.0
+_WAIT_AT_A_TIME = 30.0  # the server allows 60; shorter calls fare better with proxies and drains
+
+_Request = TypeVar("_Request", bound=Message)
+_Response = TypeVar("_Response", bound=Message)
+
+
+class GleanerClient:
+    """A connection to a Gleaner server; use it as `async with GleanerClient("host:port") as client`.
+
+    `tls` is True for the system's roots, or credentials of `grpc.ssl_channel_credentials`; an address that begins with
+    `https://` says the same. `metadata` goes with every call, `timeout` is each call's unless it gives its own, all its
+    tries included.
+    """
+
+    def __init__(
+        self,
+        address: str = "127.0.0.1:50051",
+        *,
+        tls: bool | grpc.ChannelCredentials = False,
+        metadata: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        self._address = address
+        self._tls = tls
+        self._metadata = tuple((metadata or {}).items())
+        self._timeout = timeout
+        self._channel: grpc.aio.Channel | None = None
+
+    async def __aenter__(self) -> Self:
+        channel = self._channel = open_channel(self._address, self._tls)
+        self._jobs = jobs_pb2_grpc.JobServiceStub(channel)
+        self._extraction = extraction_pb2_grpc.ExtractionServiceStub(channel)
+        self._version = version_pb2_grpc.VersionServiceStub(channel)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._channel:
+            await self._channel.close()
+
+    async def submit(
+        self,
+        documents: Sequence[Source],
+        schema: Schema,
+        *,
+        options: extraction_pb2.ExtractionOptions | None = None,
+        request_id: str = "",
+        callback_url: str = "",
+        metadata: Mapping[str, str] | None = None,
+        correlation_id: str = "",
+    ) -> jobs_pb2.Job:
+        """Store a job and return it, QUEUED.
+
+        It may be called again with the same `request_id`, also by another process, and makes one job. Without one it
+        makes up its own, so that its own tries are safe.
+        """
+        request = jobs_pb2.SubmitJobRequest(
+            request=await extraction_request(documents, schema, options),
+            request_id=request_id or str(uuid4()),
+            callback_url=callback_url,
+            metadata=metadata,
+            correlation_id=correlation_id,
+        )
+        return (await self._call(self._jobs.SubmitJob, request)).job
+
+    async def get(self, job: str) -> jobs_pb2.Job:
+        """Return the job as it is now; `job` is a name or its UUID, as in all methods."""
+        return (await self._call(self._jobs.GetJob, jobs_pb2.GetJobRequest(name=job_name(job)))).job
+
+    async def list(
+        self,
+        *,
+        states: "Sequence[jobs_pb2.JobState.ValueType]" = (),
+        refinements: "Sequence[jobs_pb2.RefinementState.ValueType]" = (),
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        request_id: str = "",
+        page_size: int = 0,
+    ) -> AsyncIterator[jobs_pb2.Job]:
+        """Iterate over the jobs that fit, newest first; pages are fetched as they are needed."""
+        request = jobs_pb2.ListJobsRequest(
+            states=states,
+            refinements=refinements,
+            created_after=_timestamp(created_after),
+            created_before=_timestamp(created_before),
+            request_id=request_id,
+            page_size=page_size,
+        )
+        while True:
+            page = await self._call(self._jobs.ListJobs, request)
+            for job in page.jobs:
+                yield job
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def cancel(self, job: str, *, allow_running: bool = False, reason: str = "") -> jobs_pb2.Job:
+        """Cancel the job, also one that runs if that is allowed, and return it as it ended."""
+        request = jobs_pb2.CancelJobRequest(name=job_name(job), allow_running=allow_running, reason=reason)
+        return (await self._call(self._jobs.CancelJob, request)).job
+
+    async def result(
+        self,
+        job: str,
+        *,
+        wait: float = 0.0,
+        wait_for: "jobs_pb2.WaitFor.ValueType" = jobs_pb2.WAIT_FOR_END,
+    ) -> jobs_pb2.GetJobResultResponse:
+        """Return what the job found, and the job at that moment; waits up to `wait` seconds (`math.inf`: to the end).
+
+        When the wait passes and the values are there but not yet their boxes, the answer is the values. Raises
+        NotReady without values, NoResult if there will be none.
+        """
+        end = time.monotonic() + wait
+        while True:
+            started = time.monotonic()
+            span = min(max(0.0, end - started), _WAIT_AT_A_TIME)
+            request = jobs_pb2.GetJobResultRequest(name=job_name(job), wait_for=wait_for, wait_timeout=_duration(span))
+            pause = 1.0
+            try:
+                answer = await self._call(self._jobs.GetJobResult, request, timeout=self._timeout + span)
+                if wait_for == jobs_pb2.WAIT_FOR_VALUES or is_over(answer.job) or time.monotonic() >= end:
+                    return answer
+            except errors.NotReady as error:
+                if time.monotonic() >= end:
+                    raise
+                pause = error.retry_after or pause
+            if time.monotonic() - started < span:  # it answered before its time: it is draining, or does not wait
+                await asyncio.sleep(min(pause, max(0.0, end - time.monotonic())))
+
+    async def watch(self, job: str, *, after_seq: int = 0) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
+        """Follow the job until it is over: first as it is, then one message for each move after `after_seq`.
+
+        Broken streams are taken up again; nothing is missed and no move comes twice.
+        """
+        name = job_name(job)
+        messages = follow(
+            lambda seq: self._jobs.WatchJob(
+                jobs_pb2.WatchJobRequest(name=name, after_seq=seq), metadata=self._metadata
+            ),
+            after_seq,
+        )
+        async for message in messages:
+            yield message
+
+    async def submit_and_wait(
+        self,
+        documents: Sequence[Source],
+        schema: Schema,
+        *,
+        wait: float = math.inf,
+        options: extraction_pb2.ExtractionOptions | None = None,
+        request_id: str = "",
+        callback_url: str = "",
+        metadata: Mapping[str, str] | None = None,
+        correlation_id: str = "",
+    ) -> jobs_pb2.GetJobResultResponse:
+        """`submit`, then `result` with a wait."""
+        job = await self.submit(
+            documents,
+            schema,
+            options=options,
+            request_id=request_id,
+            callback_url=callback_url,
+            metadata=metadata,
+            correlation_id=correlation_id,
+        )
+        return await self.result(job.name, wait=wait)
+
+    async def extract(
+        self,
+        documents: Sequence[Source],
+        schema: Schema,
+        *,
+        options: extraction_pb2.ExtractionOptions | None = None,
+        correlation_id: str = "",
+        timeout: float = EXTRACT_TIMEOUT,  # noqa: ASYNC109 - the server knows this deadline
+    ) -> ExtractionResult:
+        """Extract at once, without a job; for a few pages."""
+        request = extraction_pb2.ExtractRequest(
+            request=await extraction_request(documents, schema, options), correlation_id=correlation_id
+        )
+        return (await self._call(self._extraction.Extract, request, timeout=timeout)).result
+
+    async def validate(
+        self,
+        documents: Sequence[Source],
+        schema: Schema,
+        *,
+        options: extraction_pb2.ExtractionOptions | None = None,
+    ) -> extraction_pb2.ValidateRequestResponse:
+        """Return what `submit` or `extract` would find wrong, without running anything; documents may be none."""
+        request = extraction_pb2.ValidateRequestRequest(request=await extraction_request(documents, schema, options))
+        return await self._call(self._extraction.ValidateRequest, request)
+
+    async def version(self) -> version_pb2.GetVersionResponse:
+        """Return the server's version and the extractors it has."""
+        return await self._call(self._version.GetVersion, version_pb2.GetVersionRequest())
+
+    async def _call(
+        self,
+        method: "grpc.aio.UnaryUnaryMultiCallable[_Request, _Response]",
+        request: _Request,
+        timeout: float | None = None,  # noqa: ASYNC109 - the server knows this deadline
+    ) -> _Response:
+        if (size := request.ByteSize()) > MAX_MESSAGE:
+            raise _too_large(size)
+        try:
+            return await method(request, timeout=timeout or self._timeout, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc(error) from error
+
+
+def _too_large(size: int) -> errors.InvalidRequest:
+    limit = MAX_MESSAGE // 2**20
+    description = f"{size / 2**20:.1f} MiB in one call; {limit} MiB at most, so send the documents as several jobs"
+    finding = errors.Finding("request.documents", "REQUEST_TOO_LARGE", description)
+    return errors.InvalidRequest(description, reason=finding.reason, findings=(finding,))
+
+
+def _timestamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromNanoseconds(int(seconds * 1e9))
+    return duration

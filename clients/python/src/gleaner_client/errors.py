@@ -1,0 +1,212 @@
+"""What a call may raise.
+
+GleanerError
+├── InvalidRequest         the request breaks rules; `findings` lists all of them
+├── NotFound               there is no such job, or no longer
+├── KeyReused              the request id belongs to another request
+├── FailedPrecondition     the job or the document is not as the call needs it
+│   ├── NotReady           no result yet; ask again after `retry_after`
+│   ├── NoResult           the job failed or was cancelled, and will have none
+│   ├── NotCancellable     it is over, or runs and that was not allowed for
+│   └── DocumentRejected   the document cannot be read; `reason` says why
+├── NoRoom                 every slot, or the quota, is used up
+├── TimedOut               the deadline passed
+├── Unavailable            the server cannot be reached, or what it stands on
+├── Denied                 credentials are missing or do not suffice
+└── ServerFault            anything else
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+
+from gleaner_core.errors import Finding
+
+__all__ = [
+    "Denied",
+    "DocumentRejected",
+    "FailedPrecondition",
+    "Finding",
+    "GleanerError",
+    "InvalidRequest",
+    "KeyReused",
+    "NoResult",
+    "NoRoom",
+    "NotCancellable",
+    "NotFound",
+    "NotReady",
+    "ServerFault",
+    "TimedOut",
+    "Unavailable",
+    "from_rpc",
+]
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_Detail = TypeVar("_Detail", bound=Message)
+
+
+class GleanerError(Exception):
+    """A call failed. Its text is the server's, which never quotes a document.
+
+    `reason` is stable and in upper case, empty if the server gave none; `details` what else it said by name;
+    `retry_after` is in seconds.
+    """
+
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        findings: tuple[Finding, ...] = (),
+        retry_after: float | None = None,
+        details: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.findings = findings
+        self.retry_after = retry_after
+        self.details: Mapping[str, str] = details or {}
+
+
+class InvalidRequest(GleanerError):
+    """The request breaks rules; `findings` lists all of them."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class NotFound(GleanerError):
+    """There is no such job, or no longer."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class KeyReused(GleanerError):
+    """The request id belongs to another request; take a new one."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+
+
+class FailedPrecondition(GleanerError):
+    """The job or the document is not as the call needs it."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class NotReady(FailedPrecondition):
+    """The job has no result yet."""
+
+
+class NoResult(FailedPrecondition):
+    """The job failed or was cancelled (`reason` JOB_FAILED or JOB_CANCELLED), and will have no result."""
+
+
+class NotCancellable(FailedPrecondition):
+    """The job is over, or is being run and the caller did not allow for that."""
+
+
+class DocumentRejected(FailedPrecondition):
+    """A document cannot be read; `reason` says why."""
+
+
+class NoRoom(GleanerError):
+    """Every slot, or the quota, is used up for the moment."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class TimedOut(GleanerError):
+    """The deadline passed. Whether the call was carried out is unknown."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class Unavailable(GleanerError):
+    """The server, or what it stands on, does not answer, after all tries. Whether it was carried out is unknown."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+
+class Denied(GleanerError):
+    """Credentials are missing or do not suffice."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+
+
+class ServerFault(GleanerError):
+    """The server failed, or does not know this call."""
+
+
+_KINDS: tuple[type[GleanerError], ...] = (
+    InvalidRequest,
+    NotFound,
+    KeyReused,
+    FailedPrecondition,
+    NoRoom,
+    TimedOut,
+    Unavailable,
+    Denied,
+)
+_BY_CODE = {kind.code: kind for kind in _KINDS} | {grpc.StatusCode.UNAUTHENTICATED: Denied}
+
+_PRECONDITIONS: dict[str, type[GleanerError]] = {
+    "RESULT_NOT_READY": NotReady,
+    "JOB_FAILED": NoResult,
+    "JOB_CANCELLED": NoResult,
+    "JOB_NOT_CANCELLABLE": NotCancellable,
+    "TOO_MANY_PAGES": DocumentRejected,
+}
+
+
+def from_rpc(error: grpc.aio.AioRpcError) -> GleanerError:
+    """The error that a call's status and its google.rpc details stand for."""
+    status = _status(error)
+    info = _detail(status, error_details_pb2.ErrorInfo) or error_details_pb2.ErrorInfo()
+    return _kind(error.code(), info.reason)(
+        status.message or error.details() or error.code().name,
+        reason=info.reason,
+        findings=_findings(status),
+        retry_after=_retry_after(status),
+        details=dict(info.metadata),
+    )
+
+
+def _kind(code: grpc.StatusCode, reason: str) -> type[GleanerError]:
+    if code is grpc.StatusCode.FAILED_PRECONDITION:
+        by_prefix = DocumentRejected if reason.startswith("DOCUMENT_") else FailedPrecondition
+        return _PRECONDITIONS.get(reason, by_prefix)
+    return _BY_CODE.get(code, ServerFault)
+
+
+def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:  # a proxy's idea of details; the plain status is still true
+                break
+    return status_pb2.Status()
+
+
+def _detail(status: status_pb2.Status, kind: type[_Detail]) -> _Detail | None:
+    for packed in status.details:
+        detail = kind()
+        if packed.Unpack(detail):
+            return detail
+    return None
+
+
+def _findings(status: status_pb2.Status) -> tuple[Finding, ...]:
+    request = _detail(status, error_details_pb2.BadRequest)
+    violations = request.field_violations if request else ()
+    return tuple(Finding(v.field, v.reason, v.description) for v in violations)
+
+
+def _retry_after(status: status_pb2.Status) -> float | None:
+    retry = _detail(status, error_details_pb2.RetryInfo)
+    return retry.retry_delay.ToTimedelta().total_seconds() if retry else None
