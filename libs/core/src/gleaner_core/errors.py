@@ -14,7 +14,7 @@ GleanerError
 │   └── Draining          this process is about to end
 └── WorkError             why work on a document ends; the class says whether another attempt may help
     ├── DocumentError     permanent: the document is what it is
-    │   ├── DocumentEmpty, DocumentUnsupported, DocumentMismatch, DocumentDamaged, DocumentEncrypted
+    │   ├── DocumentEmpty, DocumentGone, DocumentUnsupported, DocumentMismatch, DocumentDamaged, DocumentEncrypted
     │   └── DocumentTooLarge, TooManyPages
     ├── ModelRefused, ModelRejected, ModelUnknown    permanent
     └── ModelThrottled, ModelUnavailable, WorkTimeout, ChildDied    retryable
@@ -157,6 +157,12 @@ class DocumentEmpty(DocumentError):
     """There are no bytes, or no pages."""
 
     reason = "DOCUMENT_EMPTY"
+
+
+class DocumentGone(DocumentError):
+    """Its bytes are not stored any more."""
+
+    reason = "DOCUMENT_GONE"
 
 
 class DocumentUnsupported(DocumentError):

@@ -9,11 +9,11 @@ import asyncio
 import hashlib
 import logging
 import sys
-from importlib import resources
 
 import asyncpg
 
 from gleaner_core.errors import Unavailable
+from gleaner_repo.migrations import migrations
 from gleaner_repo.pool import SILENCE
 from gleaner_repo.settings import DatabaseSettings
 
@@ -80,7 +80,7 @@ async def _take_missing(connection: "asyncpg.Connection[asyncpg.Record]") -> lis
     )
     known = {row["name"]: row["digest"] for row in await connection.fetch("SELECT name, digest FROM migrations")}
     taken = []
-    for name, text in _migrations():
+    for name, text in migrations():
         digest = hashlib.sha256(text.encode()).hexdigest()
         if name in known:
             if known[name] != digest:
@@ -90,12 +90,6 @@ async def _take_missing(connection: "asyncpg.Connection[asyncpg.Record]") -> lis
         await connection.execute("INSERT INTO migrations (name, digest) VALUES ($1, $2)", name, digest)
         taken.append(name)
     return taken
-
-
-def _migrations() -> list[tuple[str, str]]:
-    folder = resources.files("gleaner_repo").joinpath("migrations")
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    return [(file.name.removesuffix(".sql"), file.read_text(encoding="utf-8")) for file in files]
 
 
 def run() -> None:

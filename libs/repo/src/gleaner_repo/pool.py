@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import asyncpg
 
 from gleaner_core.errors import Unavailable
+from gleaner_repo import sql
+from gleaner_repo.migrations import newest_migration
 from gleaner_repo.settings import DatabaseSettings
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ SILENCE = (
 """No answer: whether the statement was carried out is not known."""
 
 _RACE_TRIES = 6
+_READY = sql.read("ready")
 
 
 class _Connection(asyncpg.Connection):
@@ -84,11 +87,13 @@ class Database:
 
         return await _answered(once)
 
-    async def ping(self) -> None:
-        """Returns if the database answers and can be written to; raises Unavailable otherwise."""
-        row = await self.fetchrow("SELECT pg_is_in_recovery() AS replica")
-        if row is None or row["replica"]:
-            raise Unavailable("the database's primary")
+    async def ready(self) -> bool:
+        """Whether the database answers, can be written to, and was migrated as far as this code needs."""
+        try:
+            row = await self.fetchrow(_READY, newest_migration())
+        except asyncpg.UndefinedTableError:
+            return False
+        return row is not None and row["is_primary"] and row["migrated"] and row["era_fits"]
 
 
 async def _answered(once: Callable[[], Awaitable[T]]) -> T:

@@ -1,0 +1,3 @@
+"""The version of the suite: all its members carry the same."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,16 @@
+-- Tells whether the database can be worked with: the primary, migrated as far as this code needs, and its log's era not
+-- behind (it is when the database was restored into another cluster and the migration command did not run since).
+-- $1 text the newest migration. Index: events_pkey, its last row.
+SELECT
+    NOT pg_is_in_recovery() AS is_primary,
+    EXISTS (SELECT FROM migrations WHERE name = $1) AS migrated,
+    coalesce(
+        (
+            SELECT events.xid < pg_snapshot_xmax(pg_current_snapshot())
+            FROM events
+            WHERE events.era = (SELECT era FROM log_era)
+            ORDER BY events.xid DESC, events.id DESC
+            LIMIT 1
+        ),
+        true
+    ) AS era_fits

@@ -1,0 +1,64 @@
+"""How the command of a service begins and ends."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from gleaner_core.errors import Unavailable
+from gleaner_core.version import VERSION
+from gleaner_rpc.server import CannotListen
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def run_service(name: str, what: str, settings: type[S], main: Callable[[S], Awaitable[None]]) -> None:
+    """Reads the settings, runs `main`, and exits: 0 after a drain, 1 if something it stands on does not answer, 2 for
+    settings that do not fit."""
+    parser = argparse.ArgumentParser(
+        prog=name, description=f"{what} Configured by the environment alone: docs/settings.md lists every variable."
+    )
+    parser.add_argument("--version", action="version", version=f"{name} {VERSION}")
+    parser.parse_args()
+    try:
+        read = settings()
+    except ValidationError as error:
+        sys.stderr.write(f"{name}: the settings do not fit\n{described(error)}\n")
+        sys.exit(2)
+    try:
+        _run(main(read))
+    except* (Unavailable, CannotListen) as errors:
+        sys.exit(f"{name}: {_first(errors)}")
+
+
+def described(error: ValidationError) -> str:
+    """What is wrong with the settings, a line each, without their values: one may be a password."""
+    lines = []
+    for finding in error.errors(include_input=False, include_url=False):
+        where = "_".join(str(part) for part in finding["loc"]).upper()
+        message = finding["msg"].removeprefix("Value error, ")
+        lines.append(f"  GLEANER_{where.removeprefix('GLEANER_')}: {message}" if where else f"  {message}")
+    return "\n".join(lines)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _run(main: Awaitable[None]) -> None:
+    async def awaited() -> None:
+        await main
+
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(awaited())
+    else:
+        uvloop.run(awaited())

@@ -1,0 +1,63 @@
+"""The worker's process, part by part."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from gleaner_documents import PageReader
+from gleaner_repo import DocumentRepository, JobRepository, open_database
+from gleaner_rpc import Offers, Peers, addresses, build_server, serve
+from gleaner_rpc.process import run_service
+from gleaner_runner import Runner, Slots
+from gleaner_runner.servicer import OfferServicer
+from gleaner_telemetry import installed
+from gleaner_worker.extractors import default_extractors
+from gleaner_worker.leg import ExtractionLeg
+from gleaner_worker.pipeline import Pipeline
+from gleaner_worker.servicer import WorkerServicer
+from gleaner_worker.settings import WorkerSettings
+
+EXTRACT = "/gleaner.internal.v1.WorkerService/Extract"
+
+
+async def main(settings: WorkerSettings) -> None:
+    """Serves and runs jobs until SIGTERM, then drains."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(installed("worker", settings.otel))
+        database = await stack.enter_async_context(open_database(settings.database, name="gleaner-worker"))
+        reader = await stack.enter_async_context(PageReader(settings.reader))
+        refiners = await stack.enter_async_context(
+            Peers("bbox worker", addresses(settings.bbox_worker_addresses), settings.channels)
+        )
+        offers = Offers(refiners, settings.channels)
+        pipeline = Pipeline(reader, default_extractors(settings.model))
+        slots = Slots(settings.runner.slots)
+        jobs = JobRepository(database, max_lapses=settings.runner.max_lapses)
+        leg = ExtractionLeg(
+            settings=settings.leg,
+            documents=DocumentRepository(database),
+            pipeline=pipeline,
+            max_pages=settings.job_max_pages,
+            refiners=offers,
+        )
+        runner = Runner(leg, jobs, slots, settings.runner)
+        server = build_server(
+            settings.grpc,
+            OfferServicer(runner),
+            WorkerServicer(pipeline=pipeline, slots=slots, refiners=refiners, max_pages=settings.sync_max_pages),
+            heavy={EXTRACT},
+            limits={EXTRACT: timedelta(seconds=settings.async_timeout_s)},
+        )
+
+        async def beside(stop: asyncio.Event) -> None:
+            async with asyncio.TaskGroup() as group:
+                sending = group.create_task(offers.run())
+                await runner.run(stop)
+                sending.cancel()
+
+        await serve(server, beside=beside, ready=database.ready)
+
+
+def run() -> None:
+    """The command `gleaner-worker`."""
+    run_service("gleaner-worker", "Runs the extraction leg of jobs.", WorkerSettings, main)

@@ -1,0 +1,64 @@
+"""WorkerService: extraction while the caller waits."""
+
+import grpc.aio
+
+from gleaner.internal.v1 import bbox_worker_pb2, worker_pb2, worker_pb2_grpc
+from gleaner.internal.v1.bbox_worker_pb2_grpc import BboxWorkerServiceStub
+from gleaner.v1 import documents_pb2, extraction_pb2, results_pb2
+from gleaner_core.errors import GleanerError
+from gleaner_documents import artefact
+from gleaner_rpc import Context, Peers
+from gleaner_runner import Slots
+from gleaner_worker.pipeline import Extracted, Pipeline, Source
+
+_MARGIN_S = 0.5  # what is left of the caller's time for the answer's way back
+
+
+class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
+    """Runs the pipeline in one of the worker's slots; boxes come from a bbox worker."""
+
+    def __init__(self, *, pipeline: Pipeline, slots: Slots, refiners: Peers, max_pages: int) -> None:
+        self._pipeline = pipeline
+        self._slots = slots
+        self._refiners = refiners
+        self._max_pages = max_pages
+
+    async def Extract(self, request: worker_pb2.ExtractRequest, context: Context) -> worker_pb2.ExtractResponse:
+        """Values and, if wanted, their boxes."""
+        asked = request.request
+        async with self._slots.one():
+            sources = [_source(document) for document in asked.documents]
+            extracted = await self._pipeline.run(sources, asked, max_pages=self._max_pages)
+        if asked.options.grounding == extraction_pb2.GROUNDING_MODE_NONE:
+            return worker_pb2.ExtractResponse(result=extracted.result)
+        return worker_pb2.ExtractResponse(result=await self._grounded(extracted, asked, context.time_remaining()))
+
+    async def _grounded(
+        self, extracted: Extracted, asked: extraction_pb2.ExtractionRequest, time_left: float | None
+    ) -> results_pb2.ExtractionResult:
+        message = bbox_worker_pb2.GroundRequest(
+            result=extracted.result, schema=asked.schema, pages=artefact.to_pb(extracted.pages)
+        )
+        timeout = None if time_left is None else max(time_left - _MARGIN_S, 0.1)
+
+        async def ground(channel: grpc.aio.Channel) -> bbox_worker_pb2.GroundResponse:
+            answer: bbox_worker_pb2.GroundResponse = await BboxWorkerServiceStub(channel).Ground(
+                message, timeout=timeout
+            )
+            return answer
+
+        try:
+            return (await self._refiners.call_any(ground)).result
+        except GleanerError:
+            # The values are worth having without their boxes; the caller is told.
+            extracted.result.problems.add(
+                reason="GROUNDING_UNAVAILABLE", message="nobody could look for the boxes; the places are estimates"
+            )
+            return extracted.result
+
+
+def _source(document: documents_pb2.InputDocument) -> Source:
+    async def content() -> bytes:
+        return document.content
+
+    return Source(document.name, document.media_type, document.document_type, content)
