@@ -4,12 +4,15 @@ import re
 
 import pytest
 
+from gleaner_documents import ReaderSettings
 from gleaner_rpc.health import LIVENESS
+from gleaner_runner import RunnerSettings
 from support.manifests import OVERLAYS, containers, environment, name, of_kind, pod_template, rendered, workloads
 
 PORTS = {"gleaner-api": 50051, "gleaner-worker": 50052, "gleaner-bbox-worker": 50053}
 LEASE_S = 15
 MESSAGE_MIB = 40
+PROCESS_MIB = 256
 
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
@@ -103,11 +106,16 @@ def test_the_grace_period_covers_pre_stop_drain_and_hand_back(overlay: str) -> N
 
 
 @each_overlay
-def test_the_documents_of_all_calls_let_in_fit_into_memory(overlay: str) -> None:
+def test_documents_and_the_children_that_read_them_fit_into_memory(overlay: str) -> None:
     for each in of_kind(overlay, "Deployment"):
         [container] = pod_template(each)["spec"]["containers"]
-        documents = 3 * MESSAGE_MIB * int(environment(container)["GLEANER_MAX_DOCUMENT_RPCS"])
-        assert documents + 256 <= mebibytes(container["resources"]["limits"]["memory"]), name(each)
+        needed = PROCESS_MIB + 3 * MESSAGE_MIB * int(environment(container)["GLEANER_MAX_DOCUMENT_RPCS"])
+        if "worker" in name(each):
+            reader = ReaderSettings()
+            needed += (
+                reader.children * reader.memory_limit_mb + RunnerSettings().slots * reader.max_document_bytes // 2**20
+            )
+        assert needed <= mebibytes(container["resources"]["limits"]["memory"]), name(each)
 
 
 @each_overlay

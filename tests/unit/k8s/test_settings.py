@@ -28,6 +28,7 @@ def variables(group: type[BaseSettings]) -> Iterator[str]:
     for field, info in group.model_fields.items():
         if inspect.isclass(info.annotation) and issubclass(info.annotation, BaseSettings):
             yield from variables(info.annotation)
+            continue
         aliases = info.validation_alias
         if isinstance(aliases, AliasChoices):
             yield from (str(alias) for alias in aliases.choices)
