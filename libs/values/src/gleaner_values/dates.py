@@ -86,7 +86,7 @@ _FORMS = tuple(
         rf"(?<!\d)(?P<year>(?:1[89]|20|21)\d\d)\s?(?P<sep>[-./])\s?(?P<m>\d\d?)\s?(?P=sep)\s?(?P<d>\d\d?){_END}",
         rf"(?<!\d)(?P<a>\d\d?)\s?(?P<sep>[-./])\s?(?P<b>\d\d?)\s?(?P=sep)\s?(?P<year>(?:1[89]|20|21)\d\d|\d\d){_END}",
         r"(?<![\d./-])(?<!\d )(?P<a>\d\d) (?P<b>\d\d) (?P<year>(?:19|20)\d\d)(?! ?\d)(?![./-]\d)",
-        rf"(?<!\d){_DAY}{_GAP}(?:(?:of|de|d'|di)\s)?{_MONTH}{_GAP}(?:(?:de|del|of)\s)?{_YEAR}{_END}",
+        rf"(?<!\d){_DAY}{_GAP}(?:(?:(?:day\s)?of|de|d'|di)\s)?{_MONTH}{_GAP}(?:(?:de|del|of)\s)?{_YEAR}{_END}",
         rf"(?<![^\W_]){_MONTH}{_GAP}{_DAY}{_GAP}{_YEAR}{_END}",
         rf"(?<!\d)(?P<year>(?:19|20)\d\d){_GAP}{_MONTH}{_GAP}{_DAY}(?!\d)",
         r"(?P<year>\d{4})\s?年\s?(?P<m>\d\d?)\s?月\s?(?P<d>\d\d?)\s?日",
