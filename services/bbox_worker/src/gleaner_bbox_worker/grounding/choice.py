@@ -6,18 +6,21 @@ the next, and what stands sure draws the fields of its group near.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from gleaner_bbox_worker.grounding.labels import nearness_of_label
+from gleaner_bbox_worker.grounding.labels import labelled
 from gleaner_bbox_worker.grounding.places import Place, Rect
 from gleaner_bbox_worker.grounding.search import Search
 from gleaner_bbox_worker.grounding.wants import Want
 from gleaner_values import tidy
 
 _TAKEN = 0.3
-_WITH_GROUP = 0.35
-_SURE = 0.25
+_WITH_GROUP = 0.4
+_ENOUGH_SPOTS = 30
 _LEAST_LABEL = 0.3
+
+Spot = tuple[int, Rect]
+"""A page, by its index in the document, and where on it."""
 
 
 class Chooser:
@@ -26,23 +29,25 @@ class Chooser:
     def __init__(self, search: Search) -> None:
         self._search = search
 
-    def choose(self, wants: Sequence[Want], sure: dict[str, list[tuple[int, Rect]]]) -> dict[Want, list[Place]]:
+    def choose(self, wants: Sequence[Want], sure: Mapping[str, Sequence[Spot]]) -> dict[Want, list[Place]]:
         """For each value its places, the chosen one first; none where a value needs a label and has none.
 
-        `sure` are places that are known already, by group.
+        `sure` are spots that are known already, by group.
         """
         scores = {want: self._scores(want) for want in wants}
-        settled = defaultdict(list, {group: list(found) for group, found in sure.items()})
+        spots = {want: [self._spot(place) for place in want.places] for want in wants}
+        groups: dict[str, list[Want]] = defaultdict(list)
         for want in wants:
-            ranked = sorted(scores[want], reverse=True)
-            if ranked and (len(ranked) == 1 or ranked[0] - ranked[1] >= _SURE):
-                best = want.places[max(range(len(ranked)), key=scores[want].__getitem__)]
-                settled[want.group].append((best.page, self._box(best)))
+            if want.places:
+                groups[want.group].append(want)
         for want in wants:
-            scores[want] = [
-                score + _WITH_GROUP * self._company(place, settled[want.group])
-                for score, place in zip(scores[want], want.places, strict=True)
-            ]
+            company = [spots[other][:_ENOUGH_SPOTS] for other in groups[want.group] if other is not want]
+            company += [[spot] for spot in sure.get(want.group, ())]
+            if company and len(want.places) > 1:
+                scores[want] = [
+                    score + _WITH_GROUP * _company(spot, company)
+                    for score, spot in zip(scores[want], spots[want], strict=True)
+                ]
         return self._assign(scores)
 
     def _assign(self, scores: dict[Want, list[float]]) -> dict[Want, list[Place]]:
@@ -65,7 +70,7 @@ class Chooser:
         kept: list[Place] = []
         scores: list[float] = []
         for rank, place in enumerate(want.places):
-            label = nearness_of_label(want.phrases, self._search.around(place))
+            label = labelled(want.naming, self._search.around(place))
             if want.needs_label and label < _LEAST_LABEL:
                 continue
             kept.append(place)
@@ -78,6 +83,9 @@ class Chooser:
             )
         want.places = kept
         return scores
+
+    def _spot(self, place: Place) -> Spot:
+        return place.page, self._box(place)
 
     def _box(self, place: Place) -> Rect:
         lines = self._search.pages[place.page].lines_of(place.slices)
@@ -101,13 +109,17 @@ class Chooser:
         raw = tidy(want.result.raw_text)
         return 1.0 if raw and raw == self._search.pages[place.page].printed(place.slices) else 0.0
 
-    def _company(self, place: Place, settled: Iterable[tuple[int, Rect]]) -> float:
-        """How near the place is to places of its group that are sure, 0..1."""
-        box = self._box(place)
+
+def _company(spot: Spot, others: Sequence[Sequence[Spot]]) -> float:
+    """How near the other values of a group stand, each by its nearest place, 0..1."""
+    page, box = spot
+    total = 0.0
+    for spots in others:
         nearest = 0.0
-        for page, other in settled:
-            if page == place.page:
+        for number, other in spots:
+            if number == page:
                 down = max(0.0, other.y0 - box.y1, box.y0 - other.y1)
                 aside = max(0.0, other.x0 - box.x1, box.x0 - other.x1)
-                nearest = max(nearest, math.exp(-(down + 0.3 * aside) / 0.06))
-        return nearest
+                nearest = max(nearest, math.exp(-(down / 0.05 + aside / 0.2)))
+        total += nearest
+    return total / (len(others) + 1)  # one neighbour alone proves little

@@ -13,6 +13,8 @@ from gleaner_values import find_dates, find_numbers
 # A value this long is not met by chance: it may be printed in groups, and be part of a longer word.
 _GROUPED = 8
 _GLUED = 12
+_MOST_LINES = 12
+_WITHIN_ADDRESSES = frozenset(".@_/")  # `acme` in `www.acme.com` is not where the name stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,72 @@ def find_text(page: PageIndex, sought: Needle) -> list[Place]:
         return _find_signs(page, sought.text.strip())
     places = _in_stream(page, page.reading, sought)
     if not places and len(sought.breaks) > 1 and _may_hold(page, sought):
-        places = _in_stream(page, page.down_blocks, sought) or _in_stream(page, page.along_rows, sought)
+        places = _in_stream(page, page.along_rows, sought) or find_wrapped(page, sought)
     if not places:
         return []
     best = max(place.fit for place in places)
     return [place for place in places if place.fit >= best - 0.25]
+
+
+def find_wrapped(page: PageIndex, sought: Needle) -> list[Place]:
+    """The places where the text goes on below its beginning, whatever stands beside it on its lines."""
+    for split in sorted(sought.breaks, reverse=True):
+        heads = _heads(page, sought.folded[:split]) if split else []
+        places = []
+        for head in heads:
+            tail = _below(page, head, sought.folded[split:])
+            if tail:
+                slices = _with_punctuation(page, (*head, *tail), sought.text)
+                places.append(Place(page.number, slices, Match.EXACT, 0.95))
+        if places:
+            return places
+    return []
+
+
+def _heads(page: PageIndex, folded: str) -> list[tuple[Slice, ...]]:
+    found = []
+    for start, end in page.reading.runs(folded):
+        pieces = page.reading.pieces(start, end)
+        if _edges_fit(page, pieces, len(folded)) >= 0.95 and _on_one_line(page, [word for word, _, _ in pieces]):
+            found.append(tuple(_slice(page, *piece) for piece in pieces))
+    return found
+
+
+def _below(page: PageIndex, head: Sequence[Slice], rest: str) -> tuple[Slice, ...] | None:
+    """The rest of a text on the lines under its head, each beginning where the head does, or None."""
+    first, last = page.rects[head[0].word], head[0].word
+    found: list[Slice] = []
+    for _ in range(_MOST_LINES):
+        under = page.starting_below(last, first)
+        if under is None:
+            return None
+        taken = _taken(page, under, rest)
+        if not taken:
+            return None
+        found += taken
+        rest = rest[sum(len(page.folded[piece.word]) for piece in taken) :]
+        if not rest:
+            return tuple(found)
+        last = under
+    return None
+
+
+def _taken(page: PageIndex, start: int, rest: str) -> list[Slice]:
+    """The words from `start` on along its line that the text goes on with."""
+    cell = page.cells[page.cell_of[start]].words
+    found = []
+    for word in cell[cell.index(start) :]:
+        folded = page.folded[word]
+        if not rest.startswith(folded):
+            break
+        if folded:
+            found.append(_slice(page, word, 0, len(folded)))
+            rest = rest[len(folded) :]
+    return found
+
+
+def _on_one_line(page: PageIndex, words: Sequence[int]) -> bool:
+    return all(page.rects[a].beside(page.rects[b]) for a, b in pairwise(words))
 
 
 def _may_hold(page: PageIndex, sought: Needle) -> bool:
@@ -107,7 +170,9 @@ def _edge_fit(text: str, left: int, right: int, length: int) -> float:
     if right - left > 1:
         between = text[left + 1 : right]
         decimal = text[left].isdigit() and text[right].isdigit() and between in ".,'’"
-        return 0.0 if decimal else 0.95
+        if decimal:
+            return 0.0
+        return 0.65 if between in _WITHIN_ADDRESSES else 0.95
     a, b = text[left], text[right]
     if a.isdigit() and b.isdigit():
         return 0.0

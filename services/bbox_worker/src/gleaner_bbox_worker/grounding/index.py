@@ -144,6 +144,18 @@ class PageIndex:
         """Which row a cell is in."""
         return {cell: number for number, row in enumerate(self.rows) for cell in row}
 
+    def starting_below(self, word: int, first: Rect) -> int | None:
+        """The word on the next line below `word` that begins where `first` does; None if none does."""
+        line = self.rects[word]
+        row = self.row_of[self.cell_of[word]]
+        for cells in self.rows[row + 1 : row + 4]:
+            for cell in cells:
+                for other in self.cells[cell].words:
+                    rect = self.rects[other]
+                    if abs(rect.x0 - first.x0) <= 0.6 * first.height and rect.y0 - line.y1 <= 1.2 * line.height:
+                        return other
+        return None
+
     @cached_property
     def along_rows(self) -> Stream:
         """The words row by row."""

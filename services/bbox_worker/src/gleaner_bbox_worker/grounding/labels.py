@@ -1,58 +1,21 @@
 """What is printed around a place, and how much of it names a field: the ground for choosing among several places."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gleaner.v1 import schemas_pb2
-from gleaner_bbox_worker.grounding.folding import fold, tokens
+from gleaner_bbox_worker.grounding.folding import fold
 from gleaner_bbox_worker.grounding.index import PageIndex
 from gleaner_bbox_worker.grounding.places import Place, Rect, Slice
+from gleaner_bbox_worker.grounding.vocabulary import COMMON, SLIGHT, TURNING, meanings
 
-_SYNONYMS = {
-    form: word
-    for word, forms in {
-        "number": "no nr num nbr numero nummer n number numbers id",
-        "amount": "amt amount betrag montant bedrag importe",
-        "date": "dt date datum fecha data",
-        "quantity": "qty quantity menge anzahl quantite aantal cantidad",
-    }.items()
-    for form in forms.split()
-}
-_SLIGHT = frozenset(
-    {
-        "of",
-        "the",
-        "a",
-        "an",
-        "in",
-        "for",
-        "and",
-        "to",
-        "or",
-        "by",
-        "on",
-        "is",
-        "der",
-        "die",
-        "das",
-        "des",
-        "und",
-        "von",
-        "le",
-        "la",
-        "les",
-        "de",
-        "du",
-        "el",
-        "y",
-        "et",
-    }
-)
+_PROSE = 9  # so many words beside each other are a sentence, and hold a label's words by chance
+_OTHER_LABEL = 0.55
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A text that may name a field: `whole` folded, `parts` its words, and how much it weighs, 0..1."""
+    """A text that may name a field: `whole` folded, `parts` its words' meanings, and how much it weighs, 0..1."""
 
     whole: str
     parts: tuple[str, ...]
@@ -68,51 +31,68 @@ class Neighbour:
     nearness: float
 
 
-def phrases_of(field: schemas_pb2.Field | None, group: str) -> tuple[Phrase, ...]:
-    """What may be printed beside a field: its aliases, its name, less surely its group and words of its description."""
-    if field is None:
-        return ()
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """All that may be printed beside a field: phrases that name it, and the telling words of its description."""
+
+    phrases: tuple[Phrase, ...]
+    described: frozenset[str]
+
+
+def naming_of(field: schemas_pb2.Field, group: str) -> Naming:
+    """A field's names: its aliases and its name, less surely with its group's."""
     phrases = [_phrase(alias, 1.0) for alias in field.aliases]
-    phrases.append(_phrase(field.name, 0.95))
+    phrases.append(_phrase(field.name.replace("_", " "), 0.95))
     if group:
-        phrases.append(_phrase(f"{group} {field.name}", 0.9))
-    if field.description:
-        phrases += [_phrase(word, 0.35) for word in field.description.split() if len(word) >= 5]
-    return tuple(phrase for phrase in dict.fromkeys(phrases) if phrase.parts)
+        phrases.append(_phrase(f"{group} {field.name}".replace("_", " "), 0.9))
+    described = {word for word in meanings(field.description) if len(word) > 2 and word not in SLIGHT | TURNING}
+    return Naming(tuple(phrase for phrase in dict.fromkeys(phrases) if phrase.parts), frozenset(described))
 
 
-def nearness_of_label(phrases: Sequence[Phrase], neighbours: Sequence[Neighbour]) -> float:
-    """How well the best of the phrases is printed near, 0..1."""
-    return max((phrase.weight * _printed(phrase, neighbours) for phrase in phrases), default=0.0)
+def labelled(naming: Naming, neighbours: Sequence[Neighbour]) -> float:
+    """How well the field is named near a place: 0 not at all, about 1 by a label beside it."""
+    best = max((phrase.weight * _printed(phrase, neighbours) for phrase in naming.phrases), default=0.0)
+    near = next((neighbour for neighbour in neighbours if len(neighbour.parts) < _PROSE), None)
+    told = len(naming.described.intersection(near.parts)) if near else 0
+    return best + 0.05 * min(told, 3)
 
 
 def _phrase(text: str, weight: float) -> Phrase:
-    return Phrase(fold(text), tuple(map(_normal, tokens(text))), weight)
+    return Phrase(fold(text), meanings(text), weight)
 
 
-def _normal(token: str) -> str:
-    known = _SYNONYMS.get(token)
-    if known:
-        return known
-    return token[:-1] if len(token) > 4 and token.endswith("s") else token
+def _weight(part: str) -> float:
+    return 0.2 if part in SLIGHT or part.isdigit() else 0.6 if part in COMMON else 1.0
 
 
 def _printed(phrase: Phrase, neighbours: Sequence[Neighbour]) -> float:
+    wanted = frozenset(phrase.parts)
+    weight = sum(map(_weight, wanted))
     best = 0.0
     nearest: dict[str, float] = {}
     for neighbour in neighbours:
         if neighbour.nearness <= best:
             break  # they come from near to far
-        if len(phrase.whole) >= 3 and phrase.whole in neighbour.whole:
-            stray = 1 - len(phrase.whole) / len(neighbour.whole)
-            best = max(best, neighbour.nearness * (1 - 0.35 * stray))
-        for part in neighbour.parts:
-            if part in phrase.parts and part not in nearest:
-                stray = 1 - len(part) / max(len(neighbour.whole), 1)
-                nearest[part] = neighbour.nearness * (1 - 0.35 * stray)
-    weights = {part: 0.2 if part in _SLIGHT else 0.6 if part in _SYNONYMS.values() else 1.0 for part in phrase.parts}
-    parts = sum(weight * nearest.get(part, 0.0) for part, weight in weights.items()) / sum(weights.values())
-    return max(best, 0.85 * parts)
+        common = wanted.intersection(neighbour.parts)
+        whole = len(phrase.whole) >= 5 and phrase.whole in neighbour.whole
+        if not common and not whole:
+            continue
+        clear = neighbour.nearness * _clearness(wanted, neighbour)
+        if whole or len(common) == len(wanted):
+            best = max(best, clear)
+        for part in common:
+            nearest[part] = max(nearest.get(part, 0.0), clear)
+    return max(best, 0.85 * sum(_weight(part) * near for part, near in nearest.items()) / weight)
+
+
+def _clearness(wanted: frozenset[str], neighbour: Neighbour) -> float:
+    """How much a text is that label and no other: less for each word more, much less if one turns its meaning."""
+    rest = [part for part in neighbour.parts if part not in wanted]
+    stray = sum(map(_weight, rest))
+    clear = 1 - 0.35 * stray / (stray + sum(map(_weight, wanted)))
+    inclusive = "gross" in neighbour.parts
+    turned = any(part in TURNING and not (inclusive and part == "tax") for part in rest)
+    return clear * _OTHER_LABEL if turned else clear
 
 
 def surroundings(page: PageIndex, place: Place) -> list[Neighbour]:
@@ -131,11 +111,12 @@ def surroundings(page: PageIndex, place: Place) -> list[Neighbour]:
     return sorted(found, key=lambda neighbour: -neighbour.nearness)
 
 
-def _neighbour(texts: Iterable[str], nearness: float) -> Neighbour | None:
-    parts = [part for text in texts for part in tokens(text)]
+def _neighbour(texts: Sequence[str], nearness: float) -> Neighbour | None:
+    parts = tuple(part for text in texts for part in meanings(text))
     if not any(part.isalpha() for part in parts):
         return None
-    return Neighbour(tuple(map(_normal, parts)), "".join(parts), nearness)
+    prose = len(texts) >= _PROSE
+    return Neighbour(parts, "".join(map(fold, texts)), nearness * 0.4 if prose else nearness)
 
 
 def _text(page: PageIndex, cell: int) -> list[str]:

@@ -35,7 +35,7 @@ class Search:
             case "date":
                 return self._date(value.date)
             case "money":
-                return self._number(value.money.amount)
+                return self._money(value.money.amount)
             case "decimal":
                 return self._number(value.decimal)
             case "integer":
@@ -88,6 +88,17 @@ class Search:
             return self._text(text)
         fits = [(date_fit(reading, sought, self._order), place) for dates in self._dates for reading, place in dates]
         return [_fitted(place, fit) for fit, place in fits if fit > 0]
+
+    def _money(self, text: str) -> list[Place]:
+        """As `_number`; an amount that is printed with cents hardly stands where there are none."""
+        _, point, cents = text.partition(".")
+        return [
+            place if not point or self._printed(place).rstrip("-").endswith(cents) else _fitted(place, 0.85)
+            for place in self._number(text)
+        ]
+
+    def _printed(self, place: Place) -> str:
+        return self.pages[place.page].printed(place.slices)
 
     def _number(self, text: str) -> list[Place]:
         try:

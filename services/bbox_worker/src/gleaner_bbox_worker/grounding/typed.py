@@ -115,9 +115,16 @@ def _add(
         return
     for rank, value in enumerate(values):
         known = found[value].get(slices)
-        place = Place(page.number, slices, Match.TYPED, fit * (1.0 if rank == 0 else 0.9))
+        likely = 1.0 if rank == 0 else 0.9
+        place = Place(page.number, slices, Match.TYPED, fit * likely * (0.6 if _padded(page, slices) else 1.0))
         if known is None or known.fit < place.fit:
             found[value][slices] = place
+
+
+def _padded(page: PageIndex, slices: tuple[Slice, ...]) -> bool:
+    """Whether zeros lead it, as in `0815`: rather part of an id than a number."""
+    text = page.printed(slices)
+    return len(text) > 1 and text[0] == "0" and text[1].isdigit()
 
 
 def _has_digit(page: PageIndex, word: int) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from gleaner.v1 import results_pb2, schemas_pb2
 from gleaner_bbox_worker.grounding.folding import tokens
-from gleaner_bbox_worker.grounding.labels import Phrase, phrases_of
+from gleaner_bbox_worker.grounding.labels import Naming, naming_of
 from gleaner_bbox_worker.grounding.places import Place
 
 
@@ -18,7 +18,7 @@ class Want:
 
     result: results_pb2.FieldResult
     type: int
-    phrases: tuple[Phrase, ...]
+    naming: Naming
     group: str
     row: tuple[str, int] | None
     places: list[Place] = field(default_factory=list)
@@ -66,7 +66,7 @@ def _of(
 ) -> Iterator[Want]:
     if result.HasField("value") and result.provenance.state != results_pb2.GROUNDING_STATE_GROUNDED:
         named = entry if entry is not None else schemas_pb2.Field(name=_name(result.path))
-        yield Want(result, named.type, phrases_of(named, group), _stem(named.name, group), row)
+        yield Want(result, named.type, naming_of(named, group), _stem(named.name, group), row)
     for index, child in enumerate(result.children):
         if entry is not None and entry.type == schemas_pb2.FIELD_TYPE_ARRAY:
             # The element's own name counts for nothing; the array's names are its labels.
