@@ -142,7 +142,7 @@ def _scan(text_page: int, codes: list[int]) -> tuple[list[int], list[bool], list
             spaced = spaced or not _is_generated(text_page, i)
             continue
         if not asked:
-            turn, asked = -round(_angle(text_page, i) / (math.pi / 2)) % 4, True
+            turn, asked = round(_angle(text_page, i) / (math.pi / 2)) % 4, True
         printed.append(i)
         after_space.append(spaced)
         turns.append(turn)

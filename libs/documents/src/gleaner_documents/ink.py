@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
-WIDE_BLANK = 0.9  # blank columns wider than this times the letters' height part words, space or not
+# Blank columns part words, space or not, that are wider than this times the letters' height, and by so much wider than
+# those between the letters of the line: measured on receipts, where F1 of words is best (.894, without .870).
+WIDE_BLANK = 0.45
+WIDER_BLANK = 0.4
 BAND_GAP = 0.14  # blank rows within a word, under an accent or a dot, are fewer than this times the line's height
 
 
@@ -35,11 +38,11 @@ def inked_words(strip: Pixels, back: Floats, text: str, middles: Floats, confide
     `text` other than spaces stand, in pixels of the strip; `confidences` one for each character of `text`.
     """
     ink = inked(strip)
-    groups = _groups(text, middles, ink)
-    cuts = _cuts(ink.sum(axis=0), [(middles[a], middles[b - 1]) for a, b in groups])
+    rows = _band(ink.sum(axis=1))
+    groups = _groups(text, middles, ink, rows)
+    cuts = _cuts(ink[rows[0] : rows[1]].sum(axis=0), [(middles[a], middles[b - 1]) for a, b in groups])
     letters = [c for c in text if not c.isspace()]
     sure = [s for c, s in zip(text, confidences, strict=True) if not c.isspace()]
-    rows = _band(ink.sum(axis=1))
     words = []
     for (a, b), (left, right) in zip(groups, cuts, strict=True):
         box = _shrunk(ink, left, right, rows)
@@ -62,35 +65,25 @@ def inked(strip: Pixels) -> NDArray[np.bool_]:
     return ~ink if ink.mean() > 0.5 else ink
 
 
-def _groups(text: str, middles: Floats, ink: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _groups(text: str, middles: Floats, ink: NDArray[np.bool_], rows: tuple[int, int]) -> list[tuple[int, int]]:
     """Ranges of characters, spaces not counted, that make a word."""
-    starts, position = [], 0
-    spaced = True
-    for character in text:
-        if character.isspace():
-            spaced = True
-            continue
-        if spaced:
-            starts.append(position)
-        spaced = False
-        position += 1
-    starts = sorted({*starts, *_missed_spaces(middles, ink, starts)})
-    return list(zip(starts, [*starts[1:], position], strict=True))
+    # Where a space precedes: the first character, and those after white space.
+    spaced = np.array([not i or text[i - 1].isspace() for i, c in enumerate(text) if not c.isspace()])
+    blank = _blanks(middles, ink[rows[0] : rows[1]].sum(axis=0)) / max(rows[1] - rows[0], 1)
+    within = blank[~spaced[1:]]
+    usual = float(np.median(within)) if len(within) > 2 else 0.0
+    spaced[1:] |= blank > max(WIDE_BLANK, usual + WIDER_BLANK)
+    starts = np.flatnonzero(spaced).tolist()
+    return list(zip(starts, [*starts[1:], len(spaced)], strict=True))
 
 
-def _missed_spaces(middles: Floats, ink: NDArray[np.bool_], starts: list[int]) -> list[int]:
-    """Characters before which the reader saw no space though the paper is blank for long."""
-    profile = ink.sum(axis=0)
-    top, bottom = _band(ink.sum(axis=1))
-    wide = WIDE_BLANK * (bottom - top)
-    known = set(starts)
-    missed = []
-    for i in range(1, len(middles)):
-        if i not in known and middles[i] - middles[i - 1] > wide:
-            a, b = _widest_blank(profile, middles[i - 1], middles[i])
-            if b - a > wide:
-                missed.append(i)
-    return missed
+def _blanks(middles: Floats, profile: NDArray[np.int_]) -> Floats:
+    """Columns without any ink between each character and the next."""
+    widths = np.zeros(max(len(middles) - 1, 0))
+    for i, (left, right) in enumerate(pairwise(middles.tolist())):
+        a, b = _widest_blank(profile, left, right)
+        widths[i] = b - a if a < b and profile[a] == 0 else 0
+    return widths
 
 
 def _cuts(profile: NDArray[np.int_], spans: list[tuple[float, float]]) -> list[tuple[int, int]]:

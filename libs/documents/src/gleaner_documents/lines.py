@@ -94,21 +94,27 @@ def _word_breaks(cells: Floats, after_space: NDArray[np.bool_]) -> NDArray[np.bo
     height = _heights(cells)
     tall, low = np.maximum(height[1:], height[:-1]), np.minimum(height[1:], height[:-1])
     gap = cells[1:, 0] - cells[:-1, 2]
-    hard = after_space[1:] | (_overlap(cells[:-1], cells[1:]) < 0.5 * low) | (gap < -0.6 * tall)
+    jump = (_overlap(cells[:-1], cells[1:]) < 0.5 * low) | (gap < -0.6 * tall)
+    space = after_space[1:]
     soft = gap > WORD_GAP * tall
-    _allow_for_spaced_letters(gap / tall, hard, soft)
-    return np.concatenate(([True], hard | soft))
+    _allow_for_spaced_letters(gap / tall, jump, space, soft)
+    return np.concatenate(([True], jump | space | soft))
 
 
-def _allow_for_spaced_letters(gap: Floats, hard: NDArray[np.bool_], soft: NDArray[np.bool_]) -> None:
-    """Correct `soft` where the letters of a word are set apart: there only a gap wider than the usual one parts."""
-    bounds = np.flatnonzero(np.concatenate(([True], hard, [True])))
-    for a, b in zip(bounds[:-1].tolist(), (bounds[1:] - 1).tolist(), strict=True):
-        if b - a < 3 or np.count_nonzero(soft[a:b]) < 0.6 * (b - a):
-            continue
-        usual = float(np.median(gap[a:b]))
+def _allow_for_spaced_letters(
+    gap: Floats, jump: NDArray[np.bool_], space: NDArray[np.bool_], soft: NDArray[np.bool_]
+) -> None:
+    """Correct `soft` where the letters of a line are set apart: there only a gap wider than the usual one parts."""
+    bounds = np.flatnonzero(np.concatenate(([True], jump, [True])))
+    apart = np.concatenate(([0], np.cumsum(soft & ~space)))
+    joined = np.concatenate(([0], np.cumsum(~space)))
+    starts, ends = bounds[:-1], bounds[1:] - 1
+    gaps = joined[ends] - joined[starts]
+    for i in np.flatnonzero((gaps >= 3) & (apart[ends] - apart[starts] >= 0.6 * gaps)).tolist():
+        here = slice(starts[i], ends[i])
+        usual = float(np.median(gap[here][~space[here]]))
         if usual < 0.8:
-            soft[a:b] = gap[a:b] > max(1.6 * usual, usual + 0.15)
+            soft[here] = gap[here] > max(1.6 * usual, usual + 0.15)
 
 
 def _fragments(cells: Floats) -> tuple[Ints, Ints]:

@@ -5,6 +5,7 @@ straight, read, and its words are mapped back to the page as displayed.
 """
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,11 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 SURE_OF_LINE = 0.5  # a line read with less confidence is noise
-UPSIDE_DOWN = 0.6  # a page read with less confidence on average may stand on its head
 UPRIGHT = 1.5  # a box this much higher than wide holds text that runs up or down
+
+# The models write (, : and . as wide as an ideograph where they are in doubt.
+_NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)} | {0x3002: ".", 0x3001: ","}
+_IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class Recogniser:
                 continue
             columns = np.array([column for word in info.word_cols for column in word], dtype=np.float64)
             middles = (columns + 0.5) * (strip.pixels.shape[1] / info.line_txt_len)
+            if not _IDEOGRAPHS.search(text):
+                text = text.translate(_NARROW)
             lines.append((strip, text, middles, info.confs))
         return lines
 

@@ -36,18 +36,29 @@ def opened(content: bytes, max_pages: int) -> Iterator[pdfium.PdfDocument]:
     try:
         document = pdfium.PdfDocument(content)
     except pdfium.PdfiumError as error:
-        if getattr(error, "err_code", None) in (pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY):
+        if error.err_code in (pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY):
             raise DocumentEncrypted("the PDF wants a password; remove it and send the document again") from error
+        if _has_no_pages(content):
+            raise DocumentEmpty("the PDF has no pages") from error
         raise DocumentDamaged("the PDF cannot be opened") from error
     try:
         count = len(document)
-        if count == 0:
-            raise DocumentEmpty("the PDF has no pages")
         if count > max_pages:
             raise TooManyPages(f"the document has {count:,} pages; at most {max_pages:,} are read")
         yield document
     finally:
         document.close()
+
+
+def _has_no_pages(content: bytes) -> bool:
+    """Whether PDFium can open the document and finds no page; pypdfium2 calls that a format error."""
+    handle = pdfium_c.FPDF_LoadMemDocument64(content, len(content), None)
+    if not handle:
+        return False
+    try:
+        return bool(pdfium_c.FPDF_GetPageCount(handle) == 0)
+    finally:
+        pdfium_c.FPDF_CloseDocument(handle)
 
 
 @contextmanager
