@@ -77,7 +77,8 @@ def _next(requests: BinaryIO) -> tuple[Header, bytes] | None:
 
 
 def _say(answers: BinaryIO, header: Header, body: bytes = b"") -> None:
-    answers.write(packed(header, body))
+    answers.write(packed(header, len(body)))
+    answers.write(body)
     answers.flush()
 
 

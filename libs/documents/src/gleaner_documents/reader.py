@@ -5,13 +5,14 @@ import contextlib
 import json
 import os
 import sys
+from asyncio.subprocess import Process
 from types import TracebackType
 from typing import Any, Self
 
 from gleaner.internal.v1 import pages_pb2
 from gleaner_core import errors
 from gleaner_documents import artefact
-from gleaner_documents.reading import OcrMode, PageProblem, ReadOutcome
+from gleaner_documents.reading import OcrMode, OnPage, PageProblem, ReadOutcome, ignored
 from gleaner_documents.settings import ReaderSettings
 from gleaner_documents.wire import FRAME, TOO_MUCH_MEMORY, Header, packed
 
@@ -55,29 +56,30 @@ class PageReader:
         media_type: str = "",
         ocr: OcrMode = OcrMode.AUTO,
         max_pages: int | None = None,
+        on_page: OnPage = ignored,
     ) -> ReadOutcome:
-        """The pages of a document.
+        """The pages of a document; `on_page` hears the number of each when it has been read.
 
         Raises a DocumentError, ChildDied or WorkTimeout. Cancelling ends the child that works on it.
         """
         asked = {"ask": "read", "name": name, "media_type": media_type, "ocr": ocr, "max_pages": max_pages}
-        header, body = await self._ask(asked, content)
+        header, body = await self._ask(asked, content, on_page)
         [document] = artefact.from_pb(pages_pb2.ReadDocuments.FromString(body))
         problems = tuple(PageProblem(*problem) for problem in header["problems"])
         return ReadOutcome(document, header["ocr_pages"], problems)
 
     async def check(self, content: bytes, media_type: str = "") -> int:
         """How many pages the document has. Raises what `read` would raise before the first page."""
-        header, _ = await self._ask({"ask": "check", "media_type": media_type}, content)
+        header, _ = await self._ask({"ask": "check", "media_type": media_type}, content, ignored)
         return int(header["pages"])
 
-    async def _ask(self, header: Header, content: bytes) -> tuple[Header, bytes]:
+    async def _ask(self, header: Header, content: bytes, on_page: OnPage) -> tuple[Header, bytes]:
         if len(content) > self._settings.max_document_bytes:
             most = self._settings.max_document_bytes
             raise errors.DocumentTooLarge(f"the document has {len(content):,} bytes; at most {most:,} are read")
         one = await self._idle.get()
         try:
-            return await one.ask(header, content)
+            return await one.ask(header, content, on_page)
         finally:
             self._idle.put_nowait(one)
 
@@ -87,14 +89,14 @@ class _Child:
 
     def __init__(self, settings: ReaderSettings) -> None:
         self._settings = settings
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self.starts = 0
 
-    async def ask(self, header: Header, content: bytes) -> tuple[Header, bytes]:
+    async def ask(self, header: Header, content: bytes, on_page: OnPage) -> tuple[Header, bytes]:
         """The answer to a question. However this ends without one, the process ends with it."""
         answered = False
         try:
-            answer, body = await self._answer(header, content)
+            answer, body = await self._answer(header, content, on_page)
             answered = answer.get("memory_mb", 0) < _WORN * self._settings.memory_limit_mb
         finally:
             if not answered:
@@ -112,30 +114,28 @@ class _Child:
             process.kill()
         await process.wait()
 
-    async def _answer(self, header: Header, content: bytes) -> tuple[Header, bytes]:
+    async def _answer(self, header: Header, content: bytes, on_page: OnPage) -> tuple[Header, bytes]:
         try:
             async with asyncio.timeout(self._settings.document_timeout_s):
                 process = await self._alive()
-                sending = asyncio.ensure_future(_send(process, header, content))
-                try:
-                    return await self._next_answer(process)
-                finally:
-                    sending.cancel()
+                _send(process, header, content)
+                return await self._next_answer(process, on_page)
         except TimeoutError:
             raise errors.WorkTimeout("reading the document took too long") from None
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+        except (asyncio.IncompleteReadError, ConnectionError):
             raise errors.ChildDied(await self._how_it_died()) from None
 
-    async def _next_answer(self, process: asyncio.subprocess.Process) -> tuple[Header, bytes]:
+    async def _next_answer(self, process: Process, on_page: OnPage) -> tuple[Header, bytes]:
         """The answer; before it a note comes for each page, and none may be long in coming."""
         while True:
             async with asyncio.timeout(self._settings.page_timeout_s):
                 header, body = await _received(process)
             if "page" not in header:
                 return header, body
+            on_page(header["page"])
 
-    async def _alive(self) -> asyncio.subprocess.Process:
-        if self._process is None or self._process.returncode is not None:
+    async def _alive(self) -> Process:
+        if self._process is None or _is_dead(self._process):
             threads = str(self._settings.ocr_threads)
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "gleaner_documents.child"),
@@ -158,14 +158,22 @@ class _Child:
         return f"the child process that read the document died ({code})"
 
 
-async def _send(process: asyncio.subprocess.Process, header: Header, content: bytes) -> None:
+def _is_dead(process: Process) -> bool:
+    """Whether it has ended, known at once; the event loop hears of it a moment later."""
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def _send(process: Process, header: Header, content: bytes) -> None:
+    # Not awaited: if the child dies over it, that is seen where the answer is awaited.
     assert process.stdin is not None
-    process.stdin.write(packed(header, content))
-    with contextlib.suppress(ConnectionError):  # its death is seen where the answer is awaited
-        await process.stdin.drain()
+    process.stdin.write(packed(header, len(content)))
+    process.stdin.write(content)
 
 
-async def _received(process: asyncio.subprocess.Process) -> tuple[Header, bytes]:
+async def _received(process: Process) -> tuple[Header, bytes]:
     assert process.stdout is not None
     head, body = FRAME.unpack(await process.stdout.readexactly(FRAME.size))
     header: Any = json.loads(await process.stdout.readexactly(head))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+OnPage = Callable[[int], None]
 DEFAULTS = ReaderSettings.model_construct()
 
 
@@ -50,6 +51,10 @@ class ReadOutcome:
     problems: tuple[PageProblem, ...]
 
 
+def ignored(number: int) -> None:
+    """Hears of a page and makes nothing of it."""
+
+
 def read_now(
     name: str,
     content: bytes,
@@ -58,7 +63,7 @@ def read_now(
     ocr: OcrMode = OcrMode.AUTO,
     max_pages: int | None = None,
     settings: ReaderSettings = DEFAULTS,
-    on_page: Callable[[int], None] = lambda number: None,
+    on_page: OnPage = ignored,
 ) -> ReadOutcome:
     """The pages of a document; `on_page` hears the number of each when it has been read.
 

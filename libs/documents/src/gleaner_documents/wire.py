@@ -10,7 +10,7 @@ FRAME = struct.Struct("!II")  # bytes of the header, bytes of the body
 TOO_MUCH_MEMORY = 77  # exit code of a child
 
 
-def packed(header: Header, body: bytes = b"") -> bytes:
-    """A frame; the body follows the header."""
+def packed(header: Header, body: int) -> bytes:
+    """The beginning of a frame; `body` bytes follow it."""
     head = json.dumps(header).encode()
-    return FRAME.pack(len(head), len(body)) + head + body
+    return FRAME.pack(len(head), body) + head
