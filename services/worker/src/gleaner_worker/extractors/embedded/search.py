@@ -1,0 +1,78 @@
+"""The search through one document: candidates for each target, and the choice among them."""
+
+from collections.abc import Sequence
+
+from gleaner.v1 import schemas_pb2
+from gleaner_values import Conventions
+from gleaner_worker.extractors.embedded import totals
+from gleaner_worker.extractors.embedded.candidates import Candidate, best_first, labelled
+from gleaner_worker.extractors.embedded.cells import Sheet, Span
+from gleaner_worker.extractors.embedded.labels import Labels
+from gleaner_worker.extractors.embedded.lexicon import CONCEPTS, LABEL_KEYS, Key
+from gleaner_worker.extractors.embedded.readers import pieces
+from gleaner_worker.extractors.embedded.targets import Target, targets
+
+ACCEPTED = 0.4  # less than this is no answer
+
+_BY_FORM = {"iban": 0.75, "bic": 0.55, "email": 0.55, "vat_id": 0.7, "currency": 0.6, "url": 0.5}
+
+
+class Search:
+    """What was found in a document, and what it was found by."""
+
+    def __init__(self, sheet: Sheet, document_type: schemas_pb2.DocumentType, conventions: Conventions) -> None:
+        self.sheet = sheet
+        self.conventions = conventions
+        self.document_type = document_type
+        self.targets = targets(document_type)
+        keys: set[Key] = {key for target in self.targets for key in target.keys}
+        self.labels = Labels(sheet, keys | LABEL_KEYS)
+
+    def found(self) -> dict[str, Candidate]:
+        """The best candidate of each target that has one, by path."""
+        chosen: dict[str, Candidate] = {}
+        chosen.update(self._sums())
+        for target in self.targets:
+            if target.path not in chosen and target.concept not in totals.CONCEPTS:
+                if candidate := self._best(target):
+                    chosen[target.path] = candidate
+        return {path: c for path, c in chosen.items() if c.score >= ACCEPTED}
+
+    def candidates(self, target: Target) -> list[Candidate]:
+        """All candidates of a target, best first."""
+        found = labelled(self.sheet, self.labels, target.keys, target.kind, target.field)
+        if target.kind in _BY_FORM:
+            found += self._by_form(target)
+        return best_first(found)
+
+    def _best(self, target: Target) -> Candidate | None:
+        found = self.candidates(target)
+        return found[0] if found else None
+
+    def _by_form(self, target: Target) -> list[Candidate]:
+        """Values that are known by their form, wherever they stand."""
+        return [
+            Candidate((Span(cell, start, end),), _BY_FORM[target.kind], "form")
+            for cell in self.sheet.cells
+            for start, end in pieces(target.kind, cell.text, target.field)
+        ]
+
+    def _sums(self) -> dict[str, Candidate]:
+        by_concept = {t.concept: t for t in self.targets if t.kind == "amount" and t.concept in totals.CONCEPTS}
+        if not by_concept:
+            return {}
+        sums = {
+            concept: totals.read_sums(self._sum_candidates(concept, by_concept.get(concept)), self.conventions.decimal_mark)
+            for concept in (*totals.CONCEPTS, *totals.HELPERS)
+            if concept in CONCEPTS
+        }
+        chosen = totals.choose(sums)
+        return {
+            target.path: chosen[concept][0].candidate.worth(chosen[concept][1])
+            for concept, target in by_concept.items()
+            if concept in chosen
+        }
+
+    def _sum_candidates(self, concept: str, target: Target | None) -> Sequence[Candidate]:
+        keys = target.keys if target else {k: 0.9 - 0.005 * i for i, k in enumerate(CONCEPTS[concept].keys)}
+        return labelled(self.sheet, self.labels, keys, "amount", schemas_pb2.Field(type=schemas_pb2.FIELD_TYPE_MONEY))
