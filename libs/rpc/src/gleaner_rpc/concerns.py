@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from typing import Any
 from uuid import uuid4
 
@@ -120,20 +121,31 @@ def bounded_by(gate: Gate) -> Concern:
     return bounded
 
 
-def checked(method: Method, inner: Behaviour) -> Behaviour:
-    """The rules of the protos hold for every message of the caller; else InvalidRequest with all findings."""
-    if method.request_streaming:
-        return lambda requests, context: inner(each(requests, _check), context)
+def checked_but(themselves: Collection[str]) -> Concern:
+    """The rules of the protos hold for every message of the caller; else InvalidRequest with all findings. Of methods
+    that check themselves only that there is a message at all.
+    """
 
-    async def call(request: Any, context: Context) -> Any:
-        _check(request)
-        return await inner(request, context)
+    def checked(method: Method, inner: Behaviour) -> Behaviour:
+        check = _well_formed if method.name in themselves else _check
+        if method.request_streaming:
+            return lambda requests, context: inner(each(requests, check), context)
 
-    return call
+        async def call(request: Any, context: Context) -> Any:
+            check(request)
+            return await inner(request, context)
+
+        return call
+
+    return checked
+
+
+def _well_formed(message: Any) -> None:
+    if isinstance(message, Malformed):
+        raise InvalidRequest([Finding("", "MALFORMED", "the bytes are no message of the method's request type")])
 
 
 def _check(message: Any) -> None:
-    if isinstance(message, Malformed):
-        raise InvalidRequest([Finding("", "MALFORMED", "the bytes are no message of the method's request type")])
+    _well_formed(message)
     if found := rules.findings(message):
         raise InvalidRequest(found)

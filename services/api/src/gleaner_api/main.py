@@ -1,0 +1,68 @@
+"""The api's process, part by part."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from gleaner_api.servicers import ExtractionServicer, JobServicer, VersionServicer
+from gleaner_api.settings import ApiSettings
+from gleaner_api.submission import Submission
+from gleaner_api.validation import DocumentCheck, RequestCheck
+from gleaner_api.watch import Tailer
+from gleaner_documents import PageReader
+from gleaner_repo import DocumentRepository, JobRepository, open_database
+from gleaner_rpc import Offers, Peers, addresses, build_server, serve
+from gleaner_rpc.process import run_service
+from gleaner_telemetry import installed
+
+SUBMIT = "/gleaner.v1.JobService/SubmitJob"
+WATCH = "/gleaner.v1.JobService/WatchJob"
+EXTRACT = "/gleaner.v1.ExtractionService/Extract"
+VALIDATE = "/gleaner.v1.ExtractionService/ValidateRequest"
+
+
+async def main(settings: ApiSettings) -> None:
+    """Serves until SIGTERM, then drains."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(installed("api", settings.otel))
+        database = await stack.enter_async_context(open_database(settings.database, name="gleaner-api"))
+        workers = await stack.enter_async_context(
+            Peers("worker", addresses(settings.worker_addresses), settings.channels)
+        )
+        reader = await stack.enter_async_context(PageReader(settings.reader))
+        jobs = JobRepository(database)
+        tailer = Tailer(jobs)
+        offers = Offers(workers, settings.channels)
+        check = RequestCheck(
+            DocumentCheck(reader),
+            extractors=settings.extractor_names,
+            max_pages=settings.job_max_pages,
+            allow_private=settings.webhook_allow_private,
+        )
+        server = build_server(
+            settings.grpc,
+            JobServicer(
+                jobs=jobs,
+                submission=Submission(jobs, DocumentRepository(database)),
+                check=check,
+                tailer=tailer,
+                offers=offers,
+            ),
+            ExtractionServicer(check=check, workers=workers),
+            VersionServicer(extractors=settings.extractor_names),
+            heavy={SUBMIT, EXTRACT, VALIDATE},
+            limits={EXTRACT: settings.sync_limit, WATCH: settings.watch_limit},
+            check_themselves={SUBMIT, EXTRACT},
+        )
+
+        async def beside(stop: asyncio.Event) -> None:
+            async with asyncio.TaskGroup() as group:
+                sending = group.create_task(offers.run())
+                await tailer.run(stop)
+                sending.cancel()
+
+        await serve(server, beside=beside, ready=database.ready)
+
+
+def run() -> None:
+    """The command `gleaner-api`."""
+    run_service("gleaner-api", "The public gRPC service.", ApiSettings, main)

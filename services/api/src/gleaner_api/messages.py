@@ -1,0 +1,78 @@
+"""Jobs and events of the repository as messages of the API."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gleaner.internal.v1 import stored_pb2
+from gleaner.v1 import jobs_pb2 as pb
+from gleaner_api import names
+from gleaner_core.errors import JobError
+from gleaner_core.states import Refinement, State
+from gleaner_repo import Event, Job
+
+
+def job(found: Job) -> pb.Job:
+    """The job as callers see it."""
+    about = stored_pb2.JobAbout.FromString(found.about)
+    return pb.Job(
+        name=names.of_job(found.id),
+        state=pb.JobState.Value(f"JOB_STATE_{found.state}"),
+        refinement=pb.RefinementState.Value(f"REFINEMENT_STATE_{found.refinement or 'UNSPECIFIED'}"),
+        seq=found.seq,
+        series=found.series,
+        attempt=found.attempt,
+        lapses=found.lapses,
+        create_time=_time(found.created_at),
+        start_time=_time(found.started_at),
+        end_time=_time(found.ended_at),
+        available_time=_time(found.available_at) if found.error else None,
+        error=_error(found.error),
+        cancel_reason=found.reason or "",
+        request_id=found.request_key or "",
+        correlation_id=about.correlation_id,
+        metadata=about.metadata,
+        callback_url=found.callback_url or "",
+        documents=about.documents,
+    )
+
+
+def event(made: Event) -> pb.JobEvent:
+    """The move as callers see it."""
+    return pb.JobEvent(
+        id=str(made.event_id), type=made.type, seq=made.seq, series=made.series, final=made.final, time=_time(made.at)
+    )
+
+
+def after(found: Job, made: Event) -> Job:
+    """The job as the move left it. What the event does not tell stays: the lapses, and when it may be taken again."""
+    started = made.state is State.RUNNING or made.refinement is Refinement.RUNNING
+    return replace(
+        found,
+        state=made.state,
+        refinement=made.refinement,
+        leg=made.leg,
+        series=made.series,
+        seq=made.seq,
+        attempt=made.attempt,
+        started_at=made.at if started else found.started_at,
+        ended_at=made.at if made.final else None,
+        available_at=None if made.final else found.available_at or made.at,
+        error=made.error,
+        reason=made.reason,
+    )
+
+
+def _time(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    time = Timestamp()
+    time.FromDatetime(moment)
+    return time
+
+
+def _error(error: JobError | None) -> pb.JobError | None:
+    if error is None:
+        return None
+    return pb.JobError(reason=error.reason, message=error.message, retryable=error.retryable)

@@ -1,0 +1,168 @@
+"""JobService: translates, asks the repository, translates."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gleaner.v1 import jobs_pb2 as pb
+from gleaner.v1 import results_pb2
+from gleaner.v1.jobs_pb2_grpc import JobServiceServicer
+from gleaner_api import messages, names, paging
+from gleaner_api.submission import Submission, patiently
+from gleaner_api.validation import RequestCheck
+from gleaner_api.watch import Tailer
+from gleaner_core.errors import (
+    Draining,
+    InvalidRequest,
+    JobNotCancellable,
+    JobNotFound,
+    NoResult,
+    ResultNotReady,
+)
+from gleaner_core.states import Refinement, State
+from gleaner_repo import Job, JobFilter, JobRepository
+from gleaner_rpc import Context, Offers, tenant
+
+_PAGE_SIZE = 50
+_SIGN_OF_LIFE_S = 15.0
+_WITH_VALUES = frozenset({State.PARTIAL_SUCCEEDED, State.REFINING_BBOXES, State.SUCCEEDED})
+
+
+class JobServicer(JobServiceServicer):
+    """Runs extractions in the background."""
+
+    def __init__(
+        self, *, jobs: JobRepository, submission: Submission, check: RequestCheck, tailer: Tailer, offers: Offers
+    ) -> None:
+        self._jobs = jobs
+        self._submission = submission
+        self._check = check
+        self._tailer = tailer
+        self._offers = offers
+
+    async def SubmitJob(self, request: pb.SubmitJobRequest, context: Context) -> pb.SubmitJobResponse:
+        """The job, stored."""
+        if findings := await self._check.of_job(request, request.request, request.callback_url):
+            raise InvalidRequest(findings)
+        submitted = await self._submission.store(tenant(context), request)
+        if submitted.created:
+            self._offers()
+        job = await patiently(lambda: self._found(tenant(context), submitted.id))
+        return pb.SubmitJobResponse(job=messages.job(job))
+
+    async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
+        """The job as it is."""
+        return pb.GetJobResponse(job=messages.job(await self._found(tenant(context), names.job_id(request.name))))
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
+        """A page of jobs."""
+        size = request.page_size or _PAGE_SIZE
+        below = paging.position(request, tenant(context))
+        start = {} if below is None else {"below": below}
+        found = await self._jobs.list_page(tenant(context), _filter(request), limit=size + 1, **start)
+        page = found[:size]
+        token = paging.next_token(request, tenant(context), page[-1].id) if len(found) > size else ""
+        return pb.ListJobsResponse(jobs=[messages.job(job) for job in page], next_page_token=token)
+
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> pb.CancelJobResponse:
+        """The job, cancelled now or before."""
+        tenant_id, job_id = tenant(context), names.job_id(request.name)
+        await patiently(
+            lambda: self._jobs.mark_cancelled(tenant_id, job_id, running=request.allow_running, reason=request.reason)
+        )
+        # Only now read why nothing was changed, if nothing was.
+        job = await self._found(tenant_id, job_id)
+        if State.CANCELLED not in (job.state, job.refinement):
+            raise JobNotCancellable(str(job_id), job.state)
+        return pb.CancelJobResponse(job=messages.job(job))
+
+    async def GetJobResult(self, request: pb.GetJobResultRequest, context: Context) -> pb.GetJobResultResponse:
+        """The newest result, waited for if that is asked."""
+        tenant_id, job_id = tenant(context), names.job_id(request.name)
+        job = await self._found(tenant_id, job_id)
+        if (seconds := request.wait_timeout.ToTimedelta().total_seconds()) and not _has_come(job, request.wait_for):
+            await self._wait(job, request.wait_for, seconds)
+        job, result = await self._result(tenant_id, job_id)
+        if result is None:
+            raise _why_none(job)
+        return pb.GetJobResultResponse(job=messages.job(job), result=results_pb2.ExtractionResult.FromString(result))
+
+    async def WatchJob(self, request: pb.WatchJobRequest, context: Context) -> AsyncIterator[pb.WatchJobResponse]:
+        """The job as it is, then its moves, until the one that ends it."""
+        job = await self._found(tenant(context), names.job_id(request.name))
+        yield pb.WatchJobResponse(job=messages.job(job))
+        if job.over and request.after_seq >= job.seq:
+            return
+        now = job.seq
+        async with self._tailer.following(job.id, request.after_seq) as moves:
+            while True:
+                try:
+                    async with asyncio.timeout(_SIGN_OF_LIFE_S):
+                        event = await moves.next()
+                except TimeoutError:
+                    yield pb.WatchJobResponse()
+                    continue
+                if event is None:
+                    raise Draining
+                job = messages.after(job, event)
+                yield pb.WatchJobResponse(job=messages.job(job), event=messages.event(event))
+                if event.final and event.seq >= now:
+                    return
+
+    async def _found(self, tenant_id: str, job_id: UUID) -> Job:
+        job = (await self._jobs.get(tenant_id, [job_id])).get(job_id)
+        if job is None:
+            raise JobNotFound(str(job_id))
+        return job
+
+    async def _wait(self, job: Job, wait_for: pb.WaitFor, seconds: float) -> None:
+        """Returns when what is waited for has come, or the time is over, or the process ends."""
+        try:
+            async with asyncio.timeout(seconds), self._tailer.following(job.id, job.seq) as moves:
+                while (event := await moves.next()) is not None:
+                    job = messages.after(job, event)
+                    if _has_come(job, wait_for):
+                        return
+        except TimeoutError:
+            pass  # the answer is what there is
+
+    async def _result(self, tenant_id: str, job_id: UUID) -> tuple[Job, bytes | None]:
+        """Job and result of the same moment."""
+        job = await self._found(tenant_id, job_id)
+        while True:
+            result = await self._jobs.result(tenant_id, job_id)
+            again = await self._found(tenant_id, job_id)
+            if again.seq == job.seq:
+                return job, result
+            job = again
+
+
+def _has_come(job: Job, wait_for: pb.WaitFor) -> bool:
+    return job.over or (wait_for == pb.WAIT_FOR_VALUES and job.state in _WITH_VALUES)
+
+
+def _why_none(job: Job) -> NoResult | ResultNotReady:
+    if not job.over:
+        return ResultNotReady(str(job.id), job.state)
+    why = f"{job.error.reason}: {job.error.message}" if job.error else job.reason or "no reason was given"
+    return NoResult(str(job.id), job.state, why)
+
+
+def _filter(request: pb.ListJobsRequest) -> JobFilter:
+    return JobFilter(
+        states=frozenset(State(pb.JobState.Name(state).removeprefix("JOB_STATE_")) for state in request.states),
+        refinements=frozenset(
+            Refinement(pb.RefinementState.Name(state).removeprefix("REFINEMENT_STATE_"))
+            for state in request.refinements
+        ),
+        created_after=_moment(request.created_after) if request.HasField("created_after") else None,
+        created_before=_moment(request.created_before) if request.HasField("created_before") else None,
+        request_key=request.request_id or None,
+    )
+
+
+def _moment(time: Timestamp) -> datetime:
+    return time.ToDatetime(UTC)

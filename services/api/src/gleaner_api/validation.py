@@ -1,0 +1,135 @@
+"""Whether a request can be carried out, asked before anything is stored: all findings at once."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from google.protobuf.message import Message
+
+from gleaner.v1 import extraction_pb2
+from gleaner.v1.documents_pb2 import InputDocument
+from gleaner_api import schema_rules
+from gleaner_core.errors import ChildDied, DocumentError, Finding, WorkTimeout
+from gleaner_core.webhook_urls import why_refused
+from gleaner_rpc import rules
+
+_LONG = 256 * 1024  # bytes that take longer to hash than a hop to a thread
+_REMEMBERED = 4096
+
+
+async def digest_of(content: bytes) -> bytes:
+    """SHA-256, without holding up the event loop."""
+    if len(content) < _LONG:
+        return hashlib.sha256(content).digest()
+    return (await asyncio.to_thread(hashlib.sha256, content)).digest()
+
+
+class Checker(Protocol):
+    """Tells how many pages a document has, or raises what reading it would raise: a PageReader."""
+
+    async def check(self, content: bytes, media_type: str = "") -> int:
+        """How many pages."""
+        ...
+
+
+class DocumentCheck:
+    """Looks whether documents can be read; remembers what it found, by their bytes."""
+
+    def __init__(self, checker: Checker) -> None:
+        self._checker = checker
+        self._verdicts: OrderedDict[tuple[bytes, str], int | DocumentError] = OrderedDict()
+
+    async def pages(self, document: InputDocument) -> int:
+        """How many pages the document has; 0 if that could not be found out in time. Raises DocumentError."""
+        key = (await digest_of(document.content), document.media_type)
+        if (verdict := self._verdicts.get(key)) is None:
+            try:
+                verdict = await self._checker.check(document.content, document.media_type)
+            except DocumentError as error:
+                verdict = error.with_traceback(None)
+            except (ChildDied, WorkTimeout):
+                return 0  # more than a look is needed: the worker has the time and the room for it
+            self._verdicts[key] = verdict
+            if len(self._verdicts) > _REMEMBERED:
+                self._verdicts.popitem(last=False)
+        if isinstance(verdict, DocumentError):
+            raise type(verdict)(str(verdict))
+        return verdict
+
+
+class RequestCheck:
+    """Everything that SubmitJob, Extract and ValidateRequest say of a request."""
+
+    def __init__(
+        self, documents: DocumentCheck, *, extractors: Sequence[str], max_pages: int, allow_private: bool
+    ) -> None:
+        self._documents = documents
+        self._extractors = extractors
+        self._max_pages = max_pages
+        self._allow_private = allow_private
+
+    async def of_job(
+        self, message: Message, request: extraction_pb2.ExtractionRequest, callback_url: str
+    ) -> list[Finding]:
+        """What is wrong with a submit."""
+        found = rules.findings(message)
+        found += self._of_request(request)
+        found += _missing_documents(request)
+        found += self._of_callback(callback_url)
+        return found + await self._of_documents(request)
+
+    def of_call(self, message: Message, request: extraction_pb2.ExtractionRequest) -> list[Finding]:
+        """What is wrong with a synchronous call; its documents are the worker's to judge, who reads them at once."""
+        return rules.findings(message) + [*self._of_request(request), *_missing_documents(request)]
+
+    async def of_request(self, request: extraction_pb2.ExtractionRequest) -> list[Finding]:
+        """What is wrong with a request; its documents may be left out."""
+        found = rules.findings(request, "request")
+        found += self._of_request(request)
+        return found + await self._of_documents(request)
+
+    def _of_request(self, request: extraction_pb2.ExtractionRequest) -> Iterator[Finding]:
+        yield from schema_rules.findings(request.schema, "request.schema")
+        yield from _document_names(request)
+        wanted = request.options.extractor
+        if wanted and wanted not in self._extractors:
+            known = ", ".join(self._extractors)
+            yield Finding("request.options.extractor", "UNKNOWN_EXTRACTOR", f"is not set up here; there is: {known}")
+
+    def _of_callback(self, url: str) -> Iterator[Finding]:
+        if url and (why := why_refused(url, allow_private=self._allow_private)):
+            yield Finding("callback_url", "BAD_URL", why)
+
+    async def _of_documents(self, request: extraction_pb2.ExtractionRequest) -> list[Finding]:
+        found, pages = [], 0
+        for i, document in enumerate(request.documents):
+            if not document.content:
+                continue  # the rules have said so
+            try:
+                pages += await self._documents.pages(document)
+            except DocumentError as error:
+                found.append(Finding(f"request.documents[{i}].content", error.reason, str(error)))
+        if pages > self._max_pages:
+            text = f"have {pages} pages in all; at most {self._max_pages} are allowed in one request"
+            found.append(Finding("request.documents", "TOO_MANY_PAGES", text))
+        return found
+
+
+def _missing_documents(request: extraction_pb2.ExtractionRequest) -> list[Finding]:
+    if request.documents:
+        return []
+    return [Finding("request.documents", "REQUIRED", "there must be at least one")]
+
+
+def _document_names(request: extraction_pb2.ExtractionRequest) -> Iterator[Finding]:
+    types = {kind.name for kind in request.schema.document_types}
+    seen: set[str] = set()
+    for i, document in enumerate(request.documents):
+        where = f"request.documents[{i}]"
+        if document.name and document.name in seen:
+            yield Finding(f"{where}.name", "DUPLICATE_NAME", "another document has this name; rename one")
+        seen.add(document.name)
+        if document.document_type and document.document_type not in types:
+            yield Finding(f"{where}.document_type", "UNKNOWN_DOCUMENT_TYPE", "is not in the schema's document_types")
