@@ -74,7 +74,7 @@ REFINEMENT_OVER = "ended.refinement IN ('FAILED', 'CANCELLED')"
 FREE = "ready = true, holder = NULL, lease_expires_at = NULL"
 GRANT = """ready = false, lease_token = queue.lease_token + 1, attempt = queue.attempt + 1, holder = $4,
         started_at = clock_timestamp(), lease_expires_at = clock_timestamp() + $2"""
-DEFER = f"""{FREE}, error = input.error, available_at = clock_timestamp() + input.delay"""
+DEFER = f"""{FREE}, error = chosen.error, available_at = clock_timestamp() + chosen.delay"""
 UNCOUNT = f"""{FREE}, attempt = queue.attempt - 1, hand_backs = queue.hand_backs + 1,
         lapses = queue.lapses + (queue.hand_backs >= $7)::int::smallint, available_at = clock_timestamp()"""
 NEXT_LEG = f"""{FREE}, leg = 2, attempt = 0, lapses = 0, hand_backs = 0, error = NULL,
@@ -151,11 +151,7 @@ _ROW = """queue.id, queue.tenant_id, queue.leg, queue.series, queue.seq, queue.a
         queue.hand_backs, queue.lease_token, queue.holder, queue.available_at, queue.started_at, queue.has_callback"""
 _LAST = _ROW.replace("queue.seq,", "queue.seq + 1 AS seq,")
 
-_NO_INPUT = """
-input AS (
-    SELECT NULL::uuid AS id, NULL::jsonb AS error, NULL::text AS reason, NULL::bytea AS result, NULL::bytea AS artefact
-    WHERE false
-)"""
+_NOTHING = "NULL::jsonb AS error, NULL::text AS reason, NULL::bytea AS result, NULL::bytea AS artefact"
 
 
 def offered(move: Move) -> str:
@@ -166,13 +162,13 @@ def offered(move: Move) -> str:
     MATERIALIZED the planner may run the pick again and exceed the limit.
     """
     return f"""WITH chosen AS MATERIALIZED (
-    SELECT queue.id, queue.attempt, queue.lapses
+    SELECT queue.id, queue.attempt, queue.lapses, {_NOTHING}
     FROM queue
     WHERE queue.ready AND queue.leg = $3 AND {move.guard}
     ORDER BY queue.available_at, queue.id
     LIMIT $1
     FOR UPDATE SKIP LOCKED
-),{_NO_INPUT},
+),
 {_tail(move, body="NULL::jsonb")}
 SELECT moved.*, jobs.request, jobs.about, jobs.created_at, jobs.trace_context, found.result, found.artefact
 FROM moved
@@ -203,37 +199,36 @@ def held(move: Move) -> str:
     ORDER BY id
 ),
 chosen AS MATERIALIZED (
-    SELECT picked.*
+    SELECT DISTINCT ON (input.id) input.*, picked.attempt, picked.lapses
     FROM input
     CROSS JOIN LATERAL (
-        SELECT queue.id, queue.attempt, queue.lapses
+        SELECT queue.attempt, queue.lapses
         FROM queue
         WHERE queue.id = input.id AND {_from(move)} AND {move.guard}
         FOR UPDATE
     ) AS picked
 ),
-{_tail(move, body="input.error")}
+{_tail(move, body="chosen.error")}
 SELECT * FROM moved"""
 
 
 def owned(move: Move) -> str:
     """Make `move` for jobs of a tenant. $1 uuid[]: jobs; $2 text: the tenant; $3 text: the reason."""
     return f"""WITH input AS MATERIALIZED (
-    SELECT DISTINCT id, NULL::jsonb AS error, nullif($3::text, '') AS reason, NULL::bytea AS result, NULL::bytea AS artefact
-    FROM unnest($1::uuid[]) AS input (id)
-    ORDER BY id
+    SELECT DISTINCT id FROM unnest($1::uuid[]) AS input (id) ORDER BY id
 ),
 chosen AS MATERIALIZED (
-    SELECT picked.*
+    SELECT input.id, picked.attempt, picked.lapses, NULL::jsonb AS error, nullif($3::text, '') AS reason,
+        NULL::bytea AS result, NULL::bytea AS artefact
     FROM input
     CROSS JOIN LATERAL (
-        SELECT queue.id, queue.attempt, queue.lapses
+        SELECT queue.attempt, queue.lapses
         FROM queue
         WHERE queue.id = input.id AND {_from(move)} AND {move.guard}
         FOR UPDATE
     ) AS picked
 ),
-{_tail(move, body="CASE WHEN input.reason IS NOT NULL THEN jsonb_build_object('reason', input.reason) END")}
+{_tail(move, body="CASE WHEN chosen.reason IS NOT NULL THEN jsonb_build_object('reason', chosen.reason) END")}
 SELECT * FROM moved"""
 
 
@@ -244,9 +239,9 @@ def lapsed(move: Move) -> str:
     they were seen; null for all. $6 and $7 interval (if the leg goes on): first and longest back-off. Reads the few
     leased rows by queue_leased_idx: an index on the expiry would make no renewal HOT.
     """
-    error = CRASHED if move.ends else "NULL::jsonb"
+    fate = _NOTHING.replace("NULL::jsonb", CRASHED) if move.ends else _NOTHING
     return f"""WITH chosen AS MATERIALIZED (
-    SELECT queue.id, queue.attempt, queue.lapses + 1 AS lapses
+    SELECT queue.id, queue.attempt, queue.lapses + 1 AS lapses, {fate}
     FROM queue
     WHERE NOT queue.ready AND {_from(move)} AND {move.guard}
         AND ($3::uuid[] IS NULL OR EXISTS (
@@ -258,10 +253,7 @@ def lapsed(move: Move) -> str:
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ),
-input AS (
-    SELECT chosen.id, {error} AS error, NULL::text AS reason, NULL::bytea AS result, NULL::bytea AS artefact FROM chosen
-),
-{_tail(move, body="input.error")}
+{_tail(move, body="chosen.error")}
 SELECT * FROM moved"""
 
 
@@ -272,16 +264,16 @@ def ended(move: Move) -> str:
     counts as a lost race.
     """
     return f"""WITH chosen AS MATERIALIZED (
-    SELECT ended.*
+    SELECT ended.job_id AS id, ended.*
     FROM (SELECT DISTINCT id FROM unnest($1::uuid[]) AS input (id) ORDER BY id) AS input
     CROSS JOIN LATERAL (
         SELECT * FROM outcomes WHERE outcomes.job_id = input.id ORDER BY outcomes.seq DESC LIMIT 1
     ) AS ended
     WHERE ended.tenant_id = $2 AND ended.state IN ({_names(move.from_states)}) AND {move.guard}
-),{_NO_INPUT},
+),
 moved AS (
     INSERT INTO queue AS queue (id, tenant_id, state, has_callback, leg, series, lease_token, seq)
-    SELECT job_id, tenant_id, '{move.to_state}', has_callback, {move.leg}, series + 1, lease_token, seq + 1
+    SELECT id, tenant_id, '{move.to_state}', has_callback, {move.leg}, series + 1, lease_token, seq + 1
     FROM chosen
     ON CONFLICT (id) DO NOTHING
     RETURNING {_ROW}, queue.state
@@ -297,11 +289,11 @@ def _tail(move: Move, body: str) -> str:
         change = f"""DELETE FROM queue
     WHERE {picked} AND {_from(move)}
     RETURNING {_LAST}, '{move.to_state}' AS state"""
-    elif "input." in move.stamps:  # a join of two picks, both as small as the caller's batch
+    elif "chosen." in move.stamps:
         change = f"""UPDATE queue
     SET state = '{move.to_state}', seq = queue.seq + 1, {move.stamps}
-    FROM input
-    WHERE {picked} AND input.id = queue.id AND {_from(move)}
+    FROM chosen
+    WHERE {picked} AND chosen.id = queue.id AND {_from(move)}
     RETURNING {_ROW}, queue.state"""
     else:
         change = f"""UPDATE queue
@@ -324,9 +316,9 @@ def _outcome(move: Move) -> str:
     INSERT INTO outcomes (job_id, seq, tenant_id, leg, series, state, refinement, has_callback, attempt, lapses,
         lease_token, started_at, error, reason, result, artefact)
     SELECT moved.id, moved.seq, moved.tenant_id, {move.leg}, moved.series, '{move.to_state}', {refinement},
-        moved.has_callback, chosen.attempt, chosen.lapses, moved.lease_token, moved.started_at, input.error,
-        input.reason, input.result, input.artefact
-    FROM moved JOIN chosen USING (id) JOIN input USING (id)
+        moved.has_callback, chosen.attempt, chosen.lapses, moved.lease_token, moved.started_at, chosen.error,
+        chosen.reason, chosen.result, chosen.artefact
+    FROM moved JOIN chosen USING (id)
 ),
 """
 
@@ -346,7 +338,7 @@ def _follow_up(move: Move, body: str) -> str:
     INSERT INTO events (era, job_id, seq, tenant_id, type, leg, series, attempt, final, body)
     SELECT (SELECT era FROM log_era), moved.id, moved.seq, moved.tenant_id, {EVENT_TYPES[move.event]}, {move.leg},
         moved.series, moved.attempt, {str(move.ends).lower()}, {body}
-    FROM moved LEFT JOIN input ON input.id = moved.id
+    FROM moved JOIN chosen USING (id)
     RETURNING event_id, job_id, seq
 ),
 delivery AS (

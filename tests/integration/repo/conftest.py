@@ -1,0 +1,29 @@
+"""The repository on a database of the test's own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gleaner_repo import Database, DatabaseSettings, DocumentRepository, JobRepository, open_database
+from support.jobs import Events
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with open_database(DatabaseSettings(database_url=database_url, database_pool_size=16)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def jobs(database: Database) -> JobRepository:
+    return JobRepository(database)
+
+
+@pytest.fixture
+def documents(database: Database) -> DocumentRepository:
+    return DocumentRepository(database)
+
+
+@pytest.fixture
+def events(jobs: JobRepository, database: Database) -> Events:
+    return Events(jobs, database)
