@@ -101,12 +101,13 @@ class Labels:
         text = _PERCENT.sub(lambda m: " " * len(m.group()), cell.text)
         found = tokens(text)
         labels: list[Label] = []
-        at = 0
+        at = after_label = 0
         while at < len(found):
             size = self._longest(text, found, at)
-            if size and (label := self._label(cell, text, found, at, size)):
+            if size and (label := self._label(cell, text, found, at, size, after_label=at == after_label)):
                 labels.append(label)
                 at += size
+                after_label = at
             else:
                 at += 1
         return [
@@ -130,11 +131,11 @@ class Labels:
             return 0  # a longer label that nobody knows
         return best
 
-    def _label(self, cell: Cell, text: str, found: list[Token], at: int, size: int) -> Label | None:
+    def _label(self, cell: Cell, text: str, found: list[Token], at: int, size: int, *, after_label: bool) -> Label | None:
         start, end = found[at].start, found[at + size - 1].end
         closed = _CLOSED.match(text, end) is not None
         before = text[:start]
-        begins = not before.strip(" .-*([#<>'\"/") or _BOUNDARY.search(before) is not None or at_label_end(found, at, text)
+        begins = not before.strip(" .-*([#<>'\"/") or _BOUNDARY.search(before) is not None or after_label
         if not begins and not closed:
             return None
         tail = _TAIL.match(text, end)
@@ -149,7 +150,3 @@ class Labels:
             size,
         )
 
-
-def at_label_end(found: list[Token], at: int, text: str) -> bool:
-    """Whether everything before token `at` is known words: a row of headings in one cell."""
-    return at > 0 and all(token.name in KNOWN for token in found[:at]) and not any(c.isdigit() for c in text[: found[at].start])

@@ -8,7 +8,8 @@ from gleaner_worker.extractors.embedded import totals
 from gleaner_worker.extractors.embedded.candidates import Candidate, best_first, labelled
 from gleaner_worker.extractors.embedded.cells import Sheet, Span
 from gleaner_worker.extractors.embedded.labels import Labels
-from gleaner_worker.extractors.embedded.lexicon import CONCEPTS, LABEL_KEYS, Key
+from gleaner_worker.extractors.embedded.lexicon import CONCEPTS, LABEL_KEYS, Key, tokens
+from gleaner_worker.extractors.embedded.parties import Parties
 from gleaner_worker.extractors.embedded.readers import pieces
 from gleaner_worker.extractors.embedded.targets import Target, targets
 
@@ -27,6 +28,7 @@ class Search:
         self.targets = targets(document_type)
         keys: set[Key] = {key for target in self.targets for key in target.keys}
         self.labels = Labels(sheet, keys | LABEL_KEYS)
+        self.parties = Parties(sheet, self.labels)
 
     def found(self) -> dict[str, Candidate]:
         """The best candidate of each target that has one, by path."""
@@ -40,10 +42,41 @@ class Search:
 
     def candidates(self, target: Target) -> list[Candidate]:
         """All candidates of a target, best first."""
-        found = labelled(self.sheet, self.labels, target.keys, target.kind, target.field)
-        if target.kind in _BY_FORM:
-            found += self._by_form(target)
+        if target.attribute in ("name", "street", "postcode", "city", "address"):
+            found = self._labelled(target) + self.parties.candidates(target.role, target.attribute)
+        elif target.role and target.attribute:
+            found = self._of_party(target)
+        else:
+            found = self._labelled(target) + self._by_form(target)
+        if target.concept in ("period_start", "period_end"):
+            found = _ranges(found, last=target.concept == "period_end")
         return best_first(found)
+
+    def _labelled(self, target: Target) -> list[Candidate]:
+        return labelled(self.sheet, self.labels, target.keys, target.kind, target.field)
+
+    def _of_party(self, target: Target) -> list[Candidate]:
+        """Particulars that both parties have: those of the other one are kept apart."""
+        found = []
+        for candidate in self._labelled(target) + self._by_form(target):
+            owner = self._owner(candidate)
+            if owner == target.role:
+                found.append(candidate.worth(candidate.score + 0.02))
+            elif not owner and target.role == "seller":
+                found.append(candidate)
+        return found
+
+    def _owner(self, candidate: Candidate) -> str:
+        """Whose particular a candidate is, by the words before it or the block it stands in; empty if nothing tells."""
+        cell = candidate.cell
+        before = {t.name for t in tokens(cell.text[: candidate.spans[0].start])}
+        if candidate.label is not None:
+            before |= candidate.label.key | {t.name for t in tokens(candidate.label.cell.text[: candidate.label.end])}
+        if before & {"buyer", "customer", "your"}:
+            return "buyer"
+        if before & {"seller", "our"}:
+            return "seller"
+        return self.parties.of_cell(candidate.label.cell if candidate.label else cell)
 
     def _best(self, target: Target) -> Candidate | None:
         found = self.candidates(target)
@@ -51,6 +84,8 @@ class Search:
 
     def _by_form(self, target: Target) -> list[Candidate]:
         """Values that are known by their form, wherever they stand."""
+        if target.kind not in _BY_FORM:
+            return []
         return [
             Candidate((Span(cell, start, end),), _BY_FORM[target.kind], "form")
             for cell in self.sheet.cells
@@ -76,3 +111,20 @@ class Search:
     def _sum_candidates(self, concept: str, target: Target | None) -> Sequence[Candidate]:
         keys = target.keys if target else {k: 0.9 - 0.005 * i for i, k in enumerate(CONCEPTS[concept].keys)}
         return labelled(self.sheet, self.labels, keys, "amount", schemas_pb2.Field(type=schemas_pb2.FIELD_TYPE_MONEY))
+
+
+def _ranges(found: Sequence[Candidate], *, last: bool) -> list[Candidate]:
+    """Dates of a period: where two stand together, the first begins and the last ends it."""
+    together: dict[int, list[Candidate]] = {}
+    for candidate in found:
+        together.setdefault(candidate.cell.index, []).append(candidate)
+    chosen = []
+    for group in together.values():
+        ordered = sorted(group, key=lambda c: c.spans[0].start)
+        starts = {c.spans[0].start for c in ordered}
+        if len(starts) >= 2:
+            best = max(c.score for c in group)
+            chosen.append(ordered[-1 if last else 0].worth(best + 0.03))
+        else:
+            chosen += group
+    return chosen
