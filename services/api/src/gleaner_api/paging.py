@@ -1,4 +1,4 @@
-"""Page tokens: where the page before ended, bound to the filter that it was made with. No authorisation: opaque only."""
+"""Page tokens: where the page before ended, bound to the filter that it was made with. Opaque, no authorisation."""
 
 import base64
 import hashlib

@@ -74,9 +74,7 @@ def _of_validator(validator: pb.Validator, field: pb.Field, path: str) -> Iterat
             yield from _applies(field, _TEXTUAL, f"{path}.pattern", "a text")
         case "range":
             yield from _of_range(validator.range, field, f"{path}.range")
-            yield from _applies(
-                field, (*_NUMERIC, pb.FIELD_TYPE_DATE), f"{path}.range", "a number, an amount or a date"
-            )
+            yield from _applies(field, (*_NUMERIC, pb.FIELD_TYPE_DATE), f"{path}.range", "a number or a date")
         case "length":
             if 0 < validator.length.max < validator.length.min:
                 yield Finding(f"{path}.length", "EMPTY_RANGE", "min is larger than max, so nothing would pass")

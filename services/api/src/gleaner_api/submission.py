@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from gleaner.internal.v1 import stored_pb2
@@ -45,7 +46,7 @@ class Submission:
         digests = [await digest_of(document.content) for document in request.request.documents]
         job = new_job(tenant_id, request, digests)
         for document in request.request.documents:
-            await patiently(lambda d=document: self._documents.put(tenant_id, d.content, d.media_type))  # type: ignore[misc]
+            await patiently(partial(self._documents.put, tenant_id, document.content, document.media_type))
         [submitted] = await patiently(lambda: self._jobs.submit([job]))
         if submitted.fingerprint != job.fingerprint:
             raise KeyReused(str(submitted.id))

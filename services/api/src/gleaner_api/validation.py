@@ -6,9 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from google.protobuf.message import Message
-
-from gleaner.v1 import extraction_pb2
+from gleaner.v1 import extraction_pb2, jobs_pb2
 from gleaner.v1.documents_pb2 import InputDocument
 from gleaner_api import schema_rules
 from gleaner_core.errors import ChildDied, DocumentError, Finding, WorkTimeout
@@ -70,25 +68,27 @@ class RequestCheck:
         self._max_pages = max_pages
         self._allow_private = allow_private
 
-    async def of_job(
-        self, message: Message, request: extraction_pb2.ExtractionRequest, callback_url: str
-    ) -> list[Finding]:
+    async def of_submit(self, message: jobs_pb2.SubmitJobRequest) -> list[Finding]:
         """What is wrong with a submit."""
-        found = rules.findings(message)
-        found += self._of_request(request)
-        found += _missing_documents(request)
-        found += self._of_callback(callback_url)
-        return found + await self._of_documents(request)
+        return [
+            *rules.findings(message),
+            *self._of_request(message.request),
+            *_missing_documents(message.request),
+            *self._of_callback(message.callback_url),
+            *await self._of_documents(message.request),
+        ]
 
-    def of_call(self, message: Message, request: extraction_pb2.ExtractionRequest) -> list[Finding]:
+    def of_call(self, message: extraction_pb2.ExtractRequest) -> list[Finding]:
         """What is wrong with a synchronous call; its documents are the worker's to judge, who reads them at once."""
-        return rules.findings(message) + [*self._of_request(request), *_missing_documents(request)]
+        return [*rules.findings(message), *self._of_request(message.request), *_missing_documents(message.request)]
 
     async def of_request(self, request: extraction_pb2.ExtractionRequest) -> list[Finding]:
         """What is wrong with a request; its documents may be left out."""
-        found = rules.findings(request, "request")
-        found += self._of_request(request)
-        return found + await self._of_documents(request)
+        return [
+            *rules.findings(request, "request"),
+            *self._of_request(request),
+            *await self._of_documents(request),
+        ]
 
     def _of_request(self, request: extraction_pb2.ExtractionRequest) -> Iterator[Finding]:
         yield from schema_rules.findings(request.schema, "request.schema")

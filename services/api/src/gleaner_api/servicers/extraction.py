@@ -20,7 +20,7 @@ class ExtractionServicer(ExtractionServiceServicer):
 
     async def Extract(self, request: pb.ExtractRequest, context: Context) -> pb.ExtractResponse:
         """The result of a worker, or what it says of the documents."""
-        if findings := self._check.of_call(request, request.request):
+        if findings := self._check.of_call(request):
             raise InvalidRequest(findings)
         asked = worker_pb2.ExtractRequest(request=request.request, tenant_id=tenant(context))
 

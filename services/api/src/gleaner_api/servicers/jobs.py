@@ -45,7 +45,7 @@ class JobServicer(JobServiceServicer):
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: Context) -> pb.SubmitJobResponse:
         """The job, stored."""
-        if findings := await self._check.of_job(request, request.request, request.callback_url):
+        if findings := await self._check.of_submit(request):
             raise InvalidRequest(findings)
         submitted = await self._submission.store(tenant(context), request)
         if submitted.created:
@@ -118,7 +118,7 @@ class JobServicer(JobServiceServicer):
             raise JobNotFound(str(job_id))
         return job
 
-    async def _wait(self, job: Job, wait_for: pb.WaitFor, seconds: float) -> None:
+    async def _wait(self, job: Job, wait_for: pb.WaitFor.ValueType, seconds: float) -> None:
         """Returns when what is waited for has come, or the time is over, or the process ends."""
         try:
             async with asyncio.timeout(seconds), self._tailer.following(job.id, job.seq) as moves:
@@ -140,7 +140,7 @@ class JobServicer(JobServiceServicer):
             job = again
 
 
-def _has_come(job: Job, wait_for: pb.WaitFor) -> bool:
+def _has_come(job: Job, wait_for: pb.WaitFor.ValueType) -> bool:
     return job.over or (wait_for == pb.WAIT_FOR_VALUES and job.state in _WITH_VALUES)
 
 
