@@ -113,7 +113,7 @@ class Databases:
         """The address of a new database; an empty one unless there is a template."""
         self._made += 1
         name = f"gleaner_test_{self._run}_{self._made}"
-        self._wait(self._sql(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}"))
+        self._wait(self._sql(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY file_copy"))
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
     def drop(self, url: str) -> Future[str]:

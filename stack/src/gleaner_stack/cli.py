@@ -1,4 +1,7 @@
-"""What this package adds to the `gleaner` command (entry points `gleaner.commands`)."""
+"""What this package adds to the `gleaner` command (entry points `gleaner.commands`).
+
+The command imports this at every start, whatever it is asked to do: so the rest is imported when it runs.
+"""
 
 import asyncio
 import os
@@ -7,10 +10,9 @@ from typing import Annotated
 
 import typer
 
-from gleaner_stack.supervisor import StackOptions
-from gleaner_stack.terminal import TerminalLog, run_stack
-
 API_PORT = 50051
+SAMPLES = Path("samples")
+OUT = Path("out/demo")
 
 
 def up(
@@ -32,6 +34,9 @@ def up(
     bbox_workers: Annotated[int, typer.Option(min=1, help="Bbox workers to run.")] = 1,
 ) -> None:
     """Run the whole suite on this machine until ctrl-C: Postgres, api, workers and reaper."""
+    from gleaner_stack.supervisor import StackOptions
+    from gleaner_stack.terminal import TerminalLog, run_stack
+
     if ephemeral and data:
         raise typer.BadParameter("--data keeps, --ephemeral throws away: choose one")
     options = StackOptions(
@@ -43,6 +48,16 @@ def up(
         bbox_workers=bbox_workers,
     )
     raise typer.Exit(asyncio.run(run_stack(options, TerminalLog())))
+
+
+def demo(
+    samples: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Where the documents are.")] = SAMPLES,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Where pictures and log go; made if need be.")] = OUT,
+) -> None:
+    """Send a real invoice and a real receipt through a suite of their own, and show what comes back (in a checkout)."""
+    from gleaner_stack.demo import run_demo
+
+    raise typer.Exit(run_demo(samples, out))
 
 
 def default_data() -> Path:

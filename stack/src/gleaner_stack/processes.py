@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gleaner_stack.guard import guarded
 
-Log = Callable[[str, str], None]  # name of the service, one line
+Log = Callable[[str, str], object]  # name of the service, one line
 
 FIRST_DELAY = 0.5
 LAST_DELAY = 10.0
