@@ -90,13 +90,13 @@ async def test_cancel_against_success_has_exactly_one_winner(jobs: JobRepository
 async def test_cancel_against_partial_success_ends_one_leg_or_the_other(jobs: JobRepository, events: Events) -> None:
     for _ in range(ROUNDS):
         claimed = await running(jobs)
-        cancelled, partial = await race(
+        cancelled, made = await race(
             partial(jobs.mark_cancelled, TENANT, claimed.id, running=True),
             partial(jobs.mark_partial_succeeded, claimed.lease, RESULT, b""),
         )
         assert cancelled, "the second statement finds what the first one just missed"
         state = (await jobs.get(TENANT, [claimed.id]))[claimed.id].state
-        assert state is (State.PARTIAL_SUCCEEDED if partial else State.CANCELLED)
+        assert state is (State.PARTIAL_SUCCEEDED if made else State.CANCELLED)
         await events.check([claimed.id])
 
 

@@ -350,6 +350,7 @@ delivery AS (
         FROM endpoints
         WHERE endpoints.tenant_id = moved.tenant_id AND endpoints.disabled_at IS NULL
             AND {EVENT_TYPES[move.event]} = ANY (endpoints.event_types)
+        OFFSET 0  -- a fence: else the join may be turned round, and all tenants' endpoints be read
     ) AS target
 )"""
 

@@ -43,6 +43,7 @@ delivery AS (
         SELECT endpoints.id, endpoints.url
         FROM endpoints
         WHERE endpoints.tenant_id = event.tenant_id AND endpoints.disabled_at IS NULL AND 1 = ANY (endpoints.event_types)
+        OFFSET 0  -- a fence: else the join may be turned round, and all tenants' endpoints be read
     ) AS target
 )
 SELECT id FROM job

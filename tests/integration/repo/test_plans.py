@@ -1,0 +1,92 @@
+"""Plans of the hot statements: no statistics, however empty or old, make one read a whole table.
+
+Generic plans, as prepared statements get them, on a database whose role was set up as the migration command does.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from typing import TypeAlias
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from gleaner_repo import sql
+from gleaner_repo.jobs import STATEMENTS
+from gleaner_repo.migrate import set_role
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+FINISHED = 100_000
+ALIVE = 5_000
+
+HOT = dict(STATEMENTS) | {
+    name: sql.read(name)
+    for name in ("submit", "find_submitted", "renew", "lease_of", "get_job", "get_result", "events_of", "list_jobs")
+}
+# What reads every leased row, or every row of the small queue, on purpose.
+_ALLOWED_FILTERS = ("queue_leased_idx",)
+
+_FILL = f"""
+INSERT INTO jobs (id, tenant_id, fingerprint, request, about)
+SELECT lpad(to_hex(n), 32, '0')::uuid, 'default', 'f', 'r', 'a' FROM generate_series(1, {FINISHED}) AS n;
+INSERT INTO outcomes (job_id, seq, tenant_id, leg, series, state, has_callback, attempt, lapses, lease_token, result)
+SELECT lpad(to_hex(n), 32, '0')::uuid, 3, 'default', 1, 1, 'SUCCEEDED', false, 1, 0, 1, 'r'
+FROM generate_series(1, {FINISHED}) AS n;
+INSERT INTO events (era, job_id, seq, tenant_id, type, leg, series, attempt, final)
+SELECT 1, lpad(to_hex(n), 32, '0')::uuid, 3, 'default', 7, 1, 1, 1, true FROM generate_series(1, {FINISHED}) AS n;
+INSERT INTO jobs (id, tenant_id, fingerprint, request, about)
+SELECT lpad(to_hex(n), 32, '0')::uuid, 'default', 'f', 'r', 'a'
+FROM generate_series({FINISHED} + 1, {FINISHED} + {ALIVE}) AS n;
+INSERT INTO queue (id, tenant_id, has_callback)
+SELECT lpad(to_hex(n), 32, '0')::uuid, 'default', false FROM generate_series({FINISHED} + 1, {FINISHED} + {ALIVE}) AS n;
+UPDATE queue SET state = 'RUNNING', ready = false, holder = '{UUID(int=1)}',
+    lease_expires_at = now() + interval '1 hour'
+WHERE id <= lpad(to_hex({FINISHED} + 500), 32, '0')::uuid;
+"""
+
+
+@pytest.fixture(params=["empty", "stale", "fresh"])
+async def connection(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Connection]:
+    """A connection that plans with statistics of empty tables, of tables long gone, or of the tables as they are."""
+    owner = await asyncpg.connect(database_url)
+    await set_role(owner)
+    if request.param != "empty":
+        await owner.execute("ANALYZE")  # of nothing: that is what `stale` knows
+        await owner.execute(_FILL)
+    if request.param == "fresh":
+        await owner.execute("ANALYZE")
+    await owner.close()
+    planning = await asyncpg.connect(database_url)
+    await planning.execute("SET plan_cache_mode = force_generic_plan")
+    yield planning
+    await planning.close()
+
+
+async def test_no_hot_statement_reads_a_whole_table(connection: Connection) -> None:
+    found = []
+    for name, statement in HOT.items():
+        plan = await _generic_plan(connection, statement)
+        found += [f"{name}: {line.strip()}" for line in plan if re.search(r"Seq Scan on (?!log_era)", line)]
+        # An index scan without a condition, or by a filter alone, is a whole table too.
+        found += [f"{name}: {line}" for line in _unconditional(plan)]
+    assert found == []
+
+
+async def _generic_plan(connection: Connection, statement: str) -> list[str]:
+    prepared = await connection.prepare(statement)
+    arguments = ", ".join("NULL" for _ in prepared.get_parameters())
+    await connection.execute(f"PREPARE planned AS {statement}")
+    rows = await connection.fetch(f"EXPLAIN EXECUTE planned({arguments})" if arguments else "EXPLAIN EXECUTE planned")
+    await connection.execute("DEALLOCATE planned")
+    return [row[0] for row in rows]
+
+
+def _unconditional(plan: list[str]) -> list[str]:
+    """Index scans that no condition narrows, but for those over the leased rows."""
+    found = []
+    for line, following in zip(plan, [*plan[1:], ""], strict=True):
+        scan = re.search(r"Index (?:Only )?Scan (?:Backward )?using (\w+)", line)
+        if scan and scan.group(1) not in _ALLOWED_FILTERS and "Index Cond" not in following:
+            found.append(line.strip())
+    return found
