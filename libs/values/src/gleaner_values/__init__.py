@@ -1,6 +1,6 @@
 """Typed reading of printed values: dates, amounts, numbers, identifiers; and folding of text for comparison."""
 
-from gleaner_values.amounts import AmountReading, currency_of, find_amounts
+from gleaner_values.amounts import AmountReading, CurrencyReading, currency_of, find_amounts, find_currencies
 from gleaner_values.booleans import read_boolean
 from gleaner_values.dates import DateOrder, DateReading, find_dates, settle_order
 from gleaner_values.identifiers import (
@@ -27,6 +27,7 @@ from gleaner_values.typed import Conventions, parse, same_value, settle
 __all__ = [
     "AmountReading",
     "Conventions",
+    "CurrencyReading",
     "DateOrder",
     "DateReading",
     "DecimalMark",
@@ -37,6 +38,7 @@ __all__ = [
     "find_amounts",
     "find_bics",
     "find_cards",
+    "find_currencies",
     "find_dates",
     "find_emails",
     "find_ibans",

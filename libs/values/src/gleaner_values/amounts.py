@@ -36,6 +36,16 @@ class AmountReading:
         return -exponent if isinstance(exponent, int) and exponent < 0 else 0
 
 
+@dataclass(frozen=True, slots=True)
+class CurrencyReading:
+    """A printed currency: where it stands in the text, and its ISO 4217 code."""
+
+    start: int
+    end: int
+    text: str
+    code: str
+
+
 CODES = frozenset(
     [
         "AED",
@@ -122,15 +132,20 @@ def find_amounts(text: str) -> list[AmountReading]:
     return [amount for match in _AMOUNT.finditer(text) if (amount := _read(match))]
 
 
+def find_currencies(text: str) -> list[CurrencyReading]:
+    """Every currency named in the text by code, sign or word; codes of three letters only in capitals."""
+    return [
+        CurrencyReading(match.start(), match.end(), printed, code)
+        for match in _CODE.finditer(text)
+        if (printed := match.group())
+        and (printed.isupper() or not printed.isalpha() or len(printed) > 3 or printed == text)
+        and (code := _code(printed))
+    ]
+
+
 def currency_of(text: str) -> str:
-    """The first currency named in the text by code, sign or word, as an ISO 4217 code; empty if there is none."""
-    for match in _CODE.finditer(text):
-        printed = match.group()
-        if printed.isupper() or not printed.isalpha() or len(printed) > 3 or match.end() - match.start() == len(text):
-            code = _code(printed)
-            if code:
-                return code
-    return ""
+    """The first currency named in the text, as an ISO 4217 code; empty if there is none."""
+    return next((found.code for found in find_currencies(text)), "")
 
 
 def _read(match: re.Match[str]) -> AmountReading | None:

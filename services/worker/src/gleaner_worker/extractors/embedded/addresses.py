@@ -18,9 +18,9 @@ _CITY_LINES = tuple(
         # Austin, TX 78701
         rf"^{_CITY},?\s+[A-Z]{{2}}\.?,?\s+(?P<code>\d{{5}}(?:-\d{{4}})?)$",
         # London SW1B 3BN
-        rf"^{_CITY}[, ]+(?P<code>[A-Z]{{1,2}}\d[A-Z\d]? \d[A-Z]{{2}})$",
+        rf"^(?:GB[ -])?{_CITY}[, ]+(?P<code>[A-Z]{{1,2}}\d[A-Z\d]? \d[A-Z]{{2}})$",
         # SW1B 3BN London
-        rf"^(?P<code>[A-Z]{{1,2}}\d[A-Z\d]? \d[A-Z]{{2}})[, ]+{_CITY}$",
+        rf"^(?:GB[ -])?(?P<code>[A-Z]{{1,2}}\d[A-Z\d]? \d[A-Z]{{2}})[, ]+{_CITY}$",
         # Mumbai - 400001
         rf"^{_CITY}(?: - |, )(?P<code>\d{{6}})$",
     )
@@ -115,18 +115,19 @@ def _in_one_line(cell: Cell) -> Address | None:
         if found and (index >= 2 or looks_like_street(parts[0].text)):
             street = parts[index - 1] if looks_like_street(parts[index - 1].text) else None
             name = parts[0] if index >= 2 else None
+            if name is not None and (colon := name.text.rfind(": ")) >= 0:
+                name = cell.span(name.start + colon + 2, name.end)
             return Address((cell,), name, street, *found, one_line=True)
     return None
 
 
 def _block(sheet: Sheet, labels: Labels, cell: Cell, postcode: Span, city: Span) -> Address | None:
     above = list(_lines_above(sheet, labels, cell))
-    street_at = next((i for i, c in enumerate(above[:3]) if looks_like_street(_bare(labels, c).text)), None)
-    if street_at is None and above:
-        street_at = 0 if len(above) >= 2 else None
-    street = _bare(labels, above[street_at]) if street_at is not None else None
-    over = above[(street_at if street_at is not None else -1) + 1 :]
-    name = next((_bare(labels, c) for c in reversed(over) if not _ATTENTION.match(c.text)), None)
+    lines = [c for c in reversed(above) if not _ATTENTION.match(c.text)]
+    name = _bare(labels, lines[0]) if len(lines) > 1 or (lines and not looks_like_street(lines[0].text)) else None
+    under = lines[1:] if name is not None else lines
+    street_line = next((c for c in under if looks_like_street(_bare(labels, c).text)), under[-1] if under else None)
+    street = _bare(labels, street_line) if street_line is not None else None
     if street is None and len(postcode.text) == 4 and not above:
         return None
     return Address((*reversed(above), cell), name, street, postcode, city)
@@ -134,26 +135,40 @@ def _block(sheet: Sheet, labels: Labels, cell: Cell, postcode: Span, city: Span)
 
 def _lines_above(sheet: Sheet, labels: Labels, cell: Cell) -> Iterator[Cell]:
     """The lines of the block above `cell`, nearest first."""
-    last = cell
+    last, gap = cell, 0.0
     page = sheet.by_page[cell.page]
     for _ in range(_MAX_LINES):
+        reach = max(1.3 * gap, (4.5 if last is cell else 2.2) * last.height)
         near = [
             c
             for c in page
-            if c.middle < last.y0 and last.y0 - c.y1 < 1.3 * last.height and _aligned(c, last) and c.height < 2.5 * last.height
+            if c.middle < last.y0 and last.y0 - c.y1 < reach and _aligned(labels, c, last) and c.height < 2.5 * last.height
         ]
         if not near:
             return
         found = max(near, key=lambda c: (c.middle, -abs(c.x0 - last.x0)))
-        if labels.is_label(found) or (_PARTICULARS.search(found.text) and found.text[-1:].isdigit()) or find_dates(found.text):
+        gap = last.y0 - found.y1
+        if gap > 2.2 * last.height and last is cell and not looks_like_street(found.text):
+            return
+        if _is_no_address_line(labels, found):
             return
         yield found
-        if found.index in labels.of_cell and labels.starts_with_label(found) and labels.of_cell[found.index][0].has_value:
+        if labels.starts_with_label(found):
             return
         last = found
 
 
-def _aligned(one: Cell, other: Cell) -> bool:
+def _is_no_address_line(labels: Labels, cell: Cell) -> bool:
+    if labels.is_label(cell) or find_dates(cell.text) or _in_one_line(cell):
+        return True
+    if _PARTICULARS.search(cell.text) and any(c.isdigit() or c == "@" for c in cell.text):
+        return True
+    return ":" in cell.text and not labels.starts_with_label(cell)
+
+
+def _aligned(labels: Labels, one: Cell, other: Cell) -> bool:
+    if labels.starts_with_label(one) and 0 <= other.x0 - one.x0 < 8 * other.height:
+        return True
     left = abs(one.x0 - other.x0) < 1.2 * other.height
     centred = abs((one.x0 + one.x1) - (other.x0 + other.x1)) / 2 < 1.0 * other.height
     right = abs(one.x1 - other.x1) < 0.8 * other.height

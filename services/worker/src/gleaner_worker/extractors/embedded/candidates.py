@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gleaner.v1 import schemas_pb2
-from gleaner_values import tidy
+from gleaner_values import find_amounts, tidy
 from gleaner_worker.extractors.embedded.cells import Cell, Sheet, Span
 from gleaner_worker.extractors.embedded.labels import Label, Labels
 from gleaner_worker.extractors.embedded.lexicon import KNOWN, Key, tokens
@@ -15,12 +15,16 @@ FREE = frozenset({"text", "name"})  # kinds that any text satisfies
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A value that may be the field's: its parts, one a line, how good it is, 0..1, and what led there."""
+    """A value that may be the field's: its parts, one a line, how good it is, 0..1, and what led there.
+
+    `meaning` is the value where it is not what is printed: `EUR` for a sign.
+    """
 
     spans: tuple[Span, ...]
     score: float
     source: str
     label: Label | None = None
+    meaning: str = ""
 
     @property
     def text(self) -> str:
@@ -45,8 +49,14 @@ def labelled(
     for key, weight in keys.items():
         for label in labels.with_key(key):
             for candidate in _around(sheet, labels, label, kind, field):
-                found.append(candidate.worth(candidate.score * weight))
+                found.append(candidate.worth(candidate.score * weight - (_doubt(candidate) if kind == "amount" else 0.0)))
     return found
+
+
+def _doubt(candidate: Candidate) -> float:
+    """A sum has cents or a currency; a bare whole number is rather a count."""
+    [amount, *_] = find_amounts(candidate.text) or [None]
+    return 0.3 if amount is None or (amount.decimals != 2 and not amount.has_currency_sign) else 0.0
 
 
 def best_first(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -121,7 +121,7 @@ class Labels:
         best = 0
         key: set[str] = set()
         for token in found[at : at + MAX_WORDS]:
-            if token.name not in self._words or (run and ":" in text[found[at + run - 1].end : token.start]):
+            if token.name not in self._words or token.name in key or (run and ":" in text[found[at + run - 1].end : token.start]):
                 break
             run += 1
             key.add(token.name)

@@ -55,6 +55,8 @@ _PIECES = frozenset(form for form in (*_TOKEN_OF, *_NOISE) if form.isalpha() and
 _LOOKALIKES = str.maketrans("0158", "olsb")
 KNOWN = frozenset(_TOKEN_OF.values())
 COMPANY_FORMS = frozenset(_DATA["company_forms"].split())
+PAYMENT_WORDS = frozenset(_DATA["payment_words"].split())
+UNTIL_WORDS = frozenset(_DATA["until_words"].split())
 STREET_WORDS = frozenset(_DATA["street_words"].split())
 
 

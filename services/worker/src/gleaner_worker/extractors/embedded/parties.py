@@ -41,6 +41,7 @@ class Parties:
                 found.append(Candidate(spans, likely * worth, "party"))
         if attribute == "name":
             found += self._named(role)
+            found = [c.worth(c.score + (0.04 if is_company(c.text) else 0.0)) for c in found]
         return found
 
     def of_cell(self, cell: Cell) -> str:
@@ -83,7 +84,7 @@ class Parties:
                     gap = (top.y0 - cell.y1) / (top.height or 1)
                     aside = min(abs(cell.x0 - top.x0), abs(cell.x1 - top.x1)) / (top.height or 1)
                     overlaps = cell.x0 < top.x1 and cell.x1 > top.x0
-                    if gap < 2.0 and (aside < 3 or overlaps):
+                    if gap < 3.2 and (aside < 3 or overlaps):
                         nearby.append((0.5 + gap, role))
                     elif gap < 3.5 and cell.x0 < top.x0 and len(self._sheet.row(cell)) == 1 and len(label.key) == 1:
                         nearby.append((1.5 + gap, role))
@@ -93,6 +94,8 @@ class Parties:
 
     def _role_by_place(self, address: Address) -> tuple[float, float]:
         top = address.top
+        if any(c.text.rstrip().endswith(":") and top.y0 - c.y1 < 3 * top.height and abs(c.x0 - top.x0) < top.height for c in self._sheet.by_page[top.page] if c.middle < top.y0):
+            return 0.45, 0.4  # somebody else's: a heading that names neither
         page = self._sheet.by_page[top.page]
         width, bottom = max(c.x1 for c in page), max(c.y1 for c in page)
         seller = buyer = 0.5

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from gleaner.v1 import schemas_pb2
 from gleaner_values import (
     IdentifierReading,
-    currency_of,
     find_amounts,
     find_bics,
+    find_currencies,
     find_dates,
     find_emails,
     find_ibans,
@@ -25,7 +25,6 @@ _ID = re.compile(r"(?<![\w.,/-])#?(?:[A-Z]{1,4} (?=\d{3}))?[^\W_][\w./#\-–\\]*
 _TAX_NUMBER = re.compile(r"(?<![\w.,])\d{1,5}(?:[ /]\d{1,5}){1,3}(?![\w,])|(?<![\w.,])[\d./-]{8,16}(?![\w,])|(?<![\w])[A-Z]{1,3}\d{7,12}[A-Z]?(?!\w)")
 _LEAD = re.compile(r"^[\s:#=|*.\-–>)]+")
 _PHONE = re.compile(r"(?<![\w])\+?[\d(][\d ()/.\-–]{5,20}\d(?!\w)")
-_CODE = re.compile(r"(?<![^\W_])[A-Z]{3}(?![^\W_])")
 
 
 def pieces(kind: str, text: str, field: schemas_pb2.Field) -> list[Piece]:
@@ -73,11 +72,7 @@ def _booleans(text: str) -> Iterator[Piece]:
 
 
 def _currencies(text: str) -> Iterator[Piece]:
-    for match in _CODE.finditer(text):
-        if currency_of(match.group()):
-            yield match.span()
-    if currency_of(text) and not any(currency_of(m.group()) for m in _CODE.finditer(text)) and len(text) < 12:
-        yield _stripped(text)
+    return ((c.start, c.end) for c in find_currencies(text))
 
 
 def _tax_numbers(text: str) -> Iterator[Piece]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from gleaner.v1 import documents_pb2, results_pb2, schemas_pb2
 from gleaner_documents.pages import ReadDocument, TextSource, Word
-from gleaner_values import Conventions, currency_of, parse
+from gleaner_values import Conventions, parse
 from gleaner_worker.extractors.embedded.candidates import Candidate
 from gleaner_worker.extractors.embedded.cells import Span
 
@@ -65,12 +65,7 @@ class Reporter:
 
     def value(self, field: schemas_pb2.Field, candidate: Candidate) -> results_pb2.Value | None:
         """The candidate's text as a value of the field."""
-        return parse(field, candidate.text, self._conventions)
-
-
-def currency_value(text: str) -> str:
-    """The code of the currency a text names; the text itself if it names none."""
-    return currency_of(text) or text
+        return parse(field, candidate.meaning or candidate.text, self._conventions)
 
 
 def _least(confidences: Sequence[float]) -> float:

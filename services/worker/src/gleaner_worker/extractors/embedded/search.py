@@ -1,12 +1,14 @@
 """The search through one document: candidates for each target, and the choice among them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gleaner.v1 import schemas_pb2
-from gleaner_values import Conventions
+from gleaner_values import Conventions, currency_of, is_iban
 from gleaner_worker.extractors.embedded import totals
 from gleaner_worker.extractors.embedded.candidates import Candidate, best_first, labelled
 from gleaner_worker.extractors.embedded.cells import Sheet, Span
+from gleaner_worker.extractors.embedded.habits import bare_dates, sums_of_columns, until_dates
 from gleaner_worker.extractors.embedded.labels import Labels
 from gleaner_worker.extractors.embedded.lexicon import CONCEPTS, LABEL_KEYS, Key, tokens
 from gleaner_worker.extractors.embedded.parties import Parties
@@ -48,6 +50,14 @@ class Search:
             found = self._of_party(target)
         else:
             found = self._labelled(target) + self._by_form(target)
+        if target.kind == "currency":
+            found = [self._as_code(c) for c in found]
+        if target.concept == "due_date":
+            found += until_dates(self.sheet)
+        if target.concept == "document_date":
+            found += bare_dates(self.sheet)
+        if target.kind == "amount":
+            found = sums_of_columns(found, self.conventions.decimal_mark)
         if target.concept in ("period_start", "period_end"):
             found = _ranges(found, last=target.concept == "period_end")
         return best_first(found)
@@ -86,11 +96,30 @@ class Search:
         """Values that are known by their form, wherever they stand."""
         if target.kind not in _BY_FORM:
             return []
-        return [
+        found = [
             Candidate((Span(cell, start, end),), _BY_FORM[target.kind], "form")
             for cell in self.sheet.cells
             for start, end in pieces(target.kind, cell.text, target.field)
         ]
+        if target.kind == "iban":
+            return [self._whole_iban(c) for c in found]
+        return found
+
+    def _as_code(self, candidate: Candidate) -> Candidate:
+        code = currency_of(candidate.text)
+        usual = 0.1 if code == self.conventions.currency else 0.0
+        return replace(candidate, meaning=code, score=min(candidate.score + usual, 1.0))
+
+    def _whole_iban(self, candidate: Candidate) -> Candidate:
+        """An account that goes on in the line below, as it does in narrow columns; doubted if its check digits fail."""
+        if is_iban(candidate.text):
+            return candidate.worth(candidate.score + 0.1)
+        cell = candidate.cell
+        for below in self.sheet.under(cell, cell.x0 - cell.height, cell.x1, 2)[:1]:
+            joined = replace(candidate, spans=(*candidate.spans, Span(below, 0, len(below.text))))
+            if is_iban(joined.text):
+                return joined.worth(candidate.score + 0.24)
+        return candidate.worth(candidate.score - (0.1 if len(candidate.text.replace(" ", "")) >= 18 else 0.4))
 
     def _sums(self) -> dict[str, Candidate]:
         by_concept = {t.concept: t for t in self.targets if t.kind == "amount" and t.concept in totals.CONCEPTS}

@@ -34,8 +34,6 @@ def read_sums(candidates: Sequence[Candidate], mark: DecimalMark) -> list[Sum]:
         reading = amounts[0]
         amount = reading.settled(mark)
         score = candidate.score
-        if reading.decimals != 2 and not reading.has_currency_sign:
-            score -= 0.25  # a sum has cents; a whole number is rather a count
         kept = found.get(amount)
         if kept is None or score > kept.candidate.score:
             found[amount] = Sum(candidate.worth(score), amount)
@@ -78,6 +76,8 @@ def _agreement(
         worth -= 0.3
     if total:
         worth += _paid(total.amount, sums)
+        if all(abs(s.amount) <= abs(total.amount) for s in sums.get("total", ())):
+            worth += 0.06  # parts of it, by rate of tax, add up too
     if net and tax and tax.amount and abs(tax.amount) > abs(net.amount) / 2:
         worth -= 0.3
     return worth
