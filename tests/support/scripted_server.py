@@ -25,7 +25,7 @@ class Failure:
     code: grpc.StatusCode
     message: str = "it failed"
     reason: str = ""
-    metadata: tuple[tuple[str, str], ...] = ()
+    resource: str = ""
     violations: Sequence[tuple[str, str, str]] = ()
     retry_delay: float | None = None
 
@@ -35,9 +35,9 @@ class Failure:
     def _status(self) -> status_pb2.Status:
         details: list[Message] = []
         if self.reason:
-            details.append(
-                error_details_pb2.ErrorInfo(reason=self.reason, domain="gleaner", metadata=dict(self.metadata))
-            )
+            details.append(error_details_pb2.ErrorInfo(reason=self.reason, domain="gleaner"))
+        if self.resource:
+            details.append(error_details_pb2.ResourceInfo(resource_type="job", resource_name=self.resource))
         if self.violations:
             bad = error_details_pb2.BadRequest()
             for field, reason, description in self.violations:

@@ -1,9 +1,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from support.scripted_server import ScriptedServer, scripted_server
 
 from gleaner_client import GleanerClient
+from support.scripted_server import ScriptedServer, scripted_server
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@ from uuid import UUID
 
 import grpc
 import pytest
-from support.client_messages import JOB, a_job, a_move, a_result, a_schema, an_answer, as_it_is
-from support.scripted_server import Failure, ScriptedServer
 
 from gleaner.v1 import extraction_pb2, jobs_pb2, version_pb2
 from gleaner_client import (
@@ -20,6 +18,8 @@ from gleaner_client import (
     document,
 )
 from gleaner_client.errors import Finding
+from support.client_messages import JOB, a_job, a_move, a_result, a_schema, an_answer, as_it_is
+from support.scripted_server import Failure, ScriptedServer
 
 DOWN = Failure(grpc.StatusCode.UNAVAILABLE, "the database does not answer", reason="DATABASE_UNAVAILABLE")
 SMALL = document(b"%PDF-1.4", name="invoice.pdf")
@@ -89,11 +89,11 @@ async def test_all_findings_of_a_request_arrive(client: GleanerClient, server: S
 async def test_a_reused_key_names_its_job(client: GleanerClient, server: ScriptedServer) -> None:
     server.script(
         "SubmitJob",
-        Failure(grpc.StatusCode.ALREADY_EXISTS, reason="IDEMPOTENCY_KEY_REUSED", metadata=(("job", JOB),)),
+        Failure(grpc.StatusCode.ALREADY_EXISTS, reason="IDEMPOTENCY_KEY_REUSED", resource=JOB),
     )
     with pytest.raises(KeyReused) as caught:
         await client.submit([SMALL], a_schema())
-    assert caught.value.details == {"job": JOB}
+    assert caught.value.resource == JOB
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_a_request_over_the_limit_is_refused_before_it_is_sent(
 async def test_a_list_goes_on_over_its_pages(client: GleanerClient, server: ScriptedServer) -> None:
     server.script(
         "ListJobs",
-        jobs_pb2.ListJobsResponse(jobs=[a_job(seq=1), a_job(seq=2)], next_page_token="more"),  # noqa: S106
+        jobs_pb2.ListJobsResponse(jobs=[a_job(seq=1), a_job(seq=2)], next_page_token="more"),
         jobs_pb2.ListJobsResponse(jobs=[a_job(seq=3)]),
     )
     jobs = [job async for job in client.list(states=[jobs_pb2.JOB_STATE_QUEUED])]

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from gleaner_client.inputs import document, job_name
+    from gleaner_client.plain import Money, values
     from gleaner_client.schema_files import SchemaError, load_schema
-    from gleaner_client.values import Money, values
 
 __all__ = [
     "Denied",
@@ -62,8 +62,8 @@ _ELSEWHERE = {
     "job_name": "inputs",
     "SchemaError": "schema_files",
     "load_schema": "schema_files",
-    "Money": "values",
-    "values": "values",
+    "Money": "plain",
+    "values": "plain",
 }
 
 

@@ -16,7 +16,6 @@ GleanerError
 └── ServerFault            anything else
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, TypeVar
 
 import grpc
@@ -51,8 +50,8 @@ _Detail = TypeVar("_Detail", bound=Message)
 class GleanerError(Exception):
     """A call failed. Its text is the server's, which never quotes a document.
 
-    `reason` is stable and in upper case, empty if the server gave none; `details` what else it said by name;
-    `retry_after` is in seconds.
+    `reason` is stable and in upper case, empty if the server gave none. `resource` names the job concerned, `request`
+    is what the server's log knows the call by; both may be empty. `retry_after` is in seconds.
     """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
@@ -64,14 +63,16 @@ class GleanerError(Exception):
         reason: str = "",
         findings: tuple[Finding, ...] = (),
         retry_after: float | None = None,
-        details: Mapping[str, str] | None = None,
+        resource: str = "",
+        request: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
         self.reason = reason
         self.findings = findings
         self.retry_after = retry_after
-        self.details: Mapping[str, str] = details or {}
+        self.resource = resource
+        self.request = request
 
 
 class InvalidRequest(GleanerError):
@@ -166,13 +167,14 @@ _PRECONDITIONS: dict[str, type[GleanerError]] = {
 def from_rpc(error: grpc.aio.AioRpcError) -> GleanerError:
     """The error that a call's status and its google.rpc details stand for."""
     status = _status(error)
-    info = _detail(status, error_details_pb2.ErrorInfo) or error_details_pb2.ErrorInfo()
-    return _kind(error.code(), info.reason)(
+    reason = _detail(status, error_details_pb2.ErrorInfo).reason
+    return _kind(error.code(), reason)(
         status.message or error.details() or error.code().name,
-        reason=info.reason,
+        reason=reason,
         findings=_findings(status),
         retry_after=_retry_after(status),
-        details=dict(info.metadata),
+        resource=_detail(status, error_details_pb2.ResourceInfo).resource_name,
+        request=_detail(status, error_details_pb2.RequestInfo).request_id,
     )
 
 
@@ -193,20 +195,18 @@ def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     return status_pb2.Status()
 
 
-def _detail(status: status_pb2.Status, kind: type[_Detail]) -> _Detail | None:
-    for packed in status.details:
-        detail = kind()
-        if packed.Unpack(detail):
-            return detail
-    return None
+def _detail(status: status_pb2.Status, kind: type[_Detail]) -> _Detail:
+    """The detail of this kind; an empty one if there is none."""
+    detail = kind()
+    any(packed.Unpack(detail) for packed in status.details)
+    return detail
 
 
 def _findings(status: status_pb2.Status) -> tuple[Finding, ...]:
     request = _detail(status, error_details_pb2.BadRequest)
-    violations = request.field_violations if request else ()
-    return tuple(Finding(v.field, v.reason, v.description) for v in violations)
+    return tuple(Finding(v.field, v.reason, v.description) for v in request.field_violations)
 
 
 def _retry_after(status: status_pb2.Status) -> float | None:
     retry = _detail(status, error_details_pb2.RetryInfo)
-    return retry.retry_delay.ToTimedelta().total_seconds() if retry else None
+    return retry.retry_delay.ToTimedelta().total_seconds() if retry.HasField("retry_delay") else None

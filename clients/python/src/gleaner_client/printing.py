@@ -70,7 +70,8 @@ def note(text: str, style: str = "") -> None:
 def complain(error: GleanerError, line_of: LineOf | None = None) -> None:
     """An error on stderr: what happened, its reason, and each finding."""
     reason = f" [{error.reason}]" if error.reason else ""
-    note(f"error: {error.message}{reason}", "red")
+    known_as = f"; the server's log has it as {error.request}" if error.request else ""
+    note(f"error: {error.message}{reason}{known_as}", "red")
     list_findings(error.findings, line_of)
 
 
