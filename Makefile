@@ -2,22 +2,89 @@
 SHELL := bash
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+SOURCES := libs services clients stack tests bench tools
 
 .PHONY: help
 help: ## print what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 .venv/.installed: requirements.lock tools/install $(wildcard libs/*/pyproject.toml services/*/pyproject.toml clients/python/pyproject.toml stack/pyproject.toml)
 	tools/install
-	touch $@
+	@touch $@
 
 .PHONY: setup
 setup: .venv/.installed ## install everything into .venv, from the lock
 
+.PHONY: demo
+demo: setup ## extract a real invoice and a scanned receipt, and draw where the values stand
+	@gleaner demo
+
+.PHONY: up
+up: setup ## start the whole suite on this machine; ctrl-C ends it
+	@gleaner up
+
+.PHONY: test
+test: lint manifests model bench-smoke ## everything that CI checks; the tests come last
+	python -m pytest
+
+.PHONY: unit
+unit: setup ## the tests that need nothing
+	python -m pytest tests/unit
+
+.PHONY: lint
+lint: setup check-lock check-python check-protos check-generated ## everything that is checked without running it
+
+.PHONY: check-lock
+check-lock: setup
+	tools/lock --check
+
+.PHONY: check-python
+check-python: setup
+	ruff check $(SOURCES)
+	ruff format --check $(SOURCES)
+	mypy $(SOURCES)
+	lint-imports --no-logo
+
+.PHONY: check-protos
+check-protos: setup
+	buf lint
+	buf format --diff --exit-code
+	tools/check-breaking
+
+.PHONY: check-generated
+check-generated: setup
+	tools/generate --check
+
 .PHONY: generate
 generate: setup ## generate code from protos/ into libs/protos
-	buf generate 2>/dev/null || buf generate
-	git diff --stat -- libs/protos/src
+	tools/generate
+
+.PHONY: docs
+docs: setup ## print the pages of docs/ that come from the code
+	tools/docs
+
+.PHONY: manifests
+manifests: setup ## render the Kubernetes manifests and validate them
+	tools/check-manifests
+
+.PHONY: model
+model: ## check the formal model of leases and of the log
+	docs/model/check
+
+.PHONY: bench-smoke
+bench-smoke: setup ## run every benchmark, small, to see that it runs
+	tools/bench-smoke
+
+.PHONY: accuracy
+accuracy: setup ## measure extraction and grounding on the labelled documents
+	python -m bench.accuracy
+	python -m bench.accuracy --grounding
+
+.PHONY: format
+format: setup ## format code and protos
+	ruff check --fix $(SOURCES)
+	ruff format $(SOURCES)
+	buf format -w
 
 .PHONY: lock
 lock: setup ## bring requirements.lock up to date with the pyproject files
