@@ -94,10 +94,12 @@ _FORMS = tuple(
     )
 )
 
+_THREE_DIGITS = re.compile(r"\d\D*\d\D*\d")
+
 
 def find_dates(text: str) -> list[DateReading]:
     """Every date printed in the text, left to right, none overlapping another."""
-    if sum(c.isdigit() for c in text) < 3:  # `1 May 5` has no year; a date without three digits does not exist
+    if not _THREE_DIGITS.search(text):  # `1 May 5` has no year; a date without three digits does not exist
         return []
     found = [reading for form in _FORMS for match in form.finditer(text) if (reading := _read(match))]
     found.sort(key=lambda r: (r.start, -r.end))
