@@ -1,4 +1,4 @@
-"""What some tests need that only a package manager can bring: skipped with the reason, but for CI, where it must be there."""
+"""What some tests need that only a package manager can bring: skipped with the reason, except in CI."""
 
 import os
 import shutil

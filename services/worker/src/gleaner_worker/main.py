@@ -11,7 +11,7 @@ from gleaner_rpc.process import run_service
 from gleaner_runner import Runner, Slots
 from gleaner_runner.servicer import OfferServicer
 from gleaner_telemetry import installed
-from gleaner_worker.extractors import default_extractors
+from gleaner_worker.extractors.catalogue import catalogue
 from gleaner_worker.leg import ExtractionLeg
 from gleaner_worker.pipeline import Pipeline
 from gleaner_worker.servicer import WorkerServicer
@@ -30,7 +30,7 @@ async def main(settings: WorkerSettings) -> None:
             Peers("bbox worker", addresses(settings.bbox_worker_addresses), settings.channels)
         )
         offers = Offers(refiners, settings.channels)
-        pipeline = Pipeline(reader, default_extractors(settings.model))
+        pipeline = Pipeline(reader, catalogue())
         slots = Slots(settings.runner.slots)
         jobs = JobRepository(database, max_lapses=settings.runner.max_lapses)
         leg = ExtractionLeg(
