@@ -30,7 +30,7 @@ def run_demo(samples: Path, out: Path) -> int:
     begun = time.monotonic()
     _say(f"starting Postgres, api, worker, bbox worker and reaper; their log is {path}")
     try:
-        with path.open("w", encoding="utf-8") as file:
+        with path.open("w", encoding="utf-8", buffering=1) as file:
             stack = Stack(StackOptions(), lambda name, line: file.write(f"{name:<{WIDTH}} | {line}\n"))
             asyncio.run(_show(stack, samples, out))
     except (StackError, PostgresError, CommandFailed) as error:

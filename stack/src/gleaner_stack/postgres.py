@@ -164,7 +164,9 @@ class EmbeddedPostgres:
                 os.chown(pwfile.name, self._runner.uid, self._runner.gid)
             command: list[str | Path] = [self._bindir / "initdb", "-D", self.data_dir, "-U", USER]
             command += [f"--pwfile={pwfile.name}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
-            command += ["--no-instructions"] if self._keep else ["--no-instructions", "--no-sync"]
+            command += ["--no-instructions"]
+            if not self._keep or self._settings.get("fsync") == "off":
+                command += ["--no-sync"]
             made = run(command, self._runner)
         if made.returncode != 0:
             raise PostgresError(f"initdb failed in {self._data}:\n{made.stderr.strip()}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from gleaner_stack.processes import Log, StackError
 from gleaner_stack.supervisor import Stack, StackOptions
 
 WIDTH = 13  # of the names
+KNOWN = {"time", "service", "logger"}  # told by the prefix, or of no use to who reads along
 COLOURS = ("36", "32", "33", "35", "34", "96", "92", "93", "95", "94")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -29,8 +31,21 @@ class TerminalLog:
         if self._coloured:
             colour = self._colour_of.setdefault(name, next(self._colours))
             prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
-        sys.stdout.write(f"{prefix} {line}\n")
+        sys.stdout.write("".join(f"{prefix} {part}\n" for part in readable(line).splitlines() or [""]))
         sys.stdout.flush()
+
+
+def readable(line: str) -> str:
+    """A line of our services' JSON logs for people; every other line as it is."""
+    try:
+        record = json.loads(line)
+        level, message = record.pop("level"), record.pop("message")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return line
+    exception = record.pop("exception", "")
+    facts = [f"{key}={value}" for key, value in record.items() if key not in KNOWN]
+    head = "" if level == "INFO" else f"{level} "
+    return " ".join([f"{head}{message}", *facts]) + (f"\n{exception}" if exception else "")
 
 
 async def run_stack(options: StackOptions, log: Log) -> int:

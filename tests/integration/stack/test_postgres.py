@@ -63,9 +63,9 @@ async def test_two_run_side_by_side() -> None:
 
 
 async def test_kept_data_is_there_after_a_restart(data: Path) -> None:
-    async with EmbeddedPostgres(data) as postgres:
+    async with EmbeddedPostgres(data, FAST) as postgres:
         await ask(postgres.url, "CREATE TABLE kept AS SELECT 42 AS answer")
-    async with EmbeddedPostgres(data) as postgres:
+    async with EmbeddedPostgres(data, FAST) as postgres:
         assert await ask(postgres.url, "SELECT answer FROM kept") == 42
 
 
@@ -80,7 +80,7 @@ START = """
 import sys
 from pathlib import Path
 from gleaner_stack.postgres import EmbeddedPostgres
-with EmbeddedPostgres(Path(sys.argv[1])) as postgres:
+with EmbeddedPostgres(Path(sys.argv[1]), {"fsync": "off"}) as postgres:
     print(postgres.pid, flush=True)
     sys.stdin.read()
 """
@@ -93,7 +93,7 @@ def test_it_dies_with_its_parent_and_its_data_can_be_used_again(data: Path) -> N
         parent.kill()
 
     assert ended(server)
-    with EmbeddedPostgres(data) as postgres:  # postmaster.pid is stale or gone, the log is replayed
+    with EmbeddedPostgres(data, FAST) as postgres:  # postmaster.pid is stale or gone, the log is replayed
         assert is_alive(postgres.pid)
 
 
