@@ -1,0 +1,30 @@
+from collections.abc import AsyncIterator
+
+import grpc.aio
+import pytest
+import pytest_asyncio
+
+from gleaner_repo import DatabaseSettings, JobRepository, open_database
+from support.api import API, Api
+from support.postgres import Databases
+from support.service_process import running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(postgres: Databases) -> AsyncIterator[tuple[str, str]]:
+    """Address of an api process and of its database, the module's own."""
+    url = postgres.clone()
+    async with running(API, GLEANER_DATABASE_URL=url, GLEANER_WORKER_ADDRESSES="") as process:
+        await process.logged("ready")
+        yield process.address, url
+    postgres.drop(url)
+
+
+@pytest.fixture
+async def api(served: tuple[str, str]) -> AsyncIterator[Api]:
+    address, url = served
+    async with (
+        open_database(DatabaseSettings(database_url=url, database_pool_size=2)) as database,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        yield Api(channel, JobRepository(database))
