@@ -1,0 +1,85 @@
+import pytest
+
+from gleaner.v1 import documents_pb2
+from gleaner_api.validation import DocumentCheck, RequestCheck, digest_of
+from gleaner_core.errors import ChildDied, DocumentEncrypted, GleanerError, WorkTimeout
+from support.requests import a_request, a_submit
+
+
+class Checker:
+    """Says of every document what it is told to, and counts."""
+
+    def __init__(self, verdict: int | GleanerError) -> None:
+        self.verdict = verdict
+        self.asked = 0
+
+    async def check(self, content: bytes, media_type: str = "") -> int:
+        self.asked += 1
+        if isinstance(self.verdict, GleanerError):
+            raise self.verdict
+        return self.verdict
+
+
+def check_of(checker: Checker) -> RequestCheck:
+    return RequestCheck(DocumentCheck(checker), extractors=("embedded", "m"), max_pages=10, allow_private=False)
+
+
+DOCUMENT = documents_pb2.InputDocument(name="a", content=b"bytes")
+
+
+@pytest.mark.parametrize("verdict", [3, DocumentEncrypted("wants a password")], ids=["good", "bad"])
+async def test_the_same_bytes_are_looked_at_once(verdict: int | GleanerError) -> None:
+    checker = Checker(verdict)
+    documents = DocumentCheck(checker)
+    for _ in range(3):
+        try:
+            assert await documents.pages(DOCUMENT) == verdict
+        except DocumentEncrypted as error:
+            assert str(error) == str(verdict)
+
+    assert checker.asked == 1
+
+
+@pytest.mark.parametrize("error", [ChildDied("x"), WorkTimeout("x")], ids=["died", "too slow"])
+async def test_a_document_that_is_too_much_for_a_look_is_let_in(error: GleanerError) -> None:
+    checker = Checker(error)
+
+    assert await check_of(checker).of_submit(a_submit()) == []
+    assert await check_of(checker).of_submit(a_submit()) == []
+    assert checker.asked == 2
+
+
+async def test_pages_are_counted_over_all_documents() -> None:
+    request = a_request()
+    request.documents.add(name="other", content=b"other")
+    [finding] = await check_of(Checker(6)).of_request(request)
+
+    assert (finding.field, finding.reason) == ("request.documents", "TOO_MANY_PAGES")
+
+
+async def test_names_types_and_extractors_are_ones_that_there_are() -> None:
+    request = a_request()
+    request.documents.add(name="invoice.pdf", content=b"other", document_type="receipt")
+    request.options.extractor = "oracle"
+    found = await check_of(Checker(1)).of_request(request)
+
+    assert {(finding.field, finding.reason) for finding in found} == {
+        ("request.documents[1].name", "DUPLICATE_NAME"),
+        ("request.documents[1].document_type", "UNKNOWN_DOCUMENT_TYPE"),
+        ("request.options.extractor", "UNKNOWN_EXTRACTOR"),
+    }
+
+
+async def test_a_synchronous_calls_documents_are_not_looked_at_twice() -> None:
+    from gleaner.v1 import extraction_pb2
+
+    checker = Checker(1)
+
+    assert check_of(checker).of_call(extraction_pb2.ExtractRequest(request=a_request())) == []
+    assert checker.asked == 0
+
+
+async def test_a_digest_is_the_same_whichever_way_it_is_made() -> None:
+    small, large = b"x" * 10, b"x" * 10**6
+
+    assert [len(await digest_of(content)) for content in (small, large)] == [32, 32]
