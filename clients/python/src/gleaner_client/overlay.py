@@ -35,6 +35,7 @@ _CONFIDENCE_COLOURS: tuple[tuple[float, str, Colour], ...] = (
 )
 _WHITE = (255, 255, 255)
 _INK = (30, 30, 30)
+_DARK = 128  # grey that counts as print; the shade of a table's head does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def draw(picture: Image.Image, document: DocumentResult, page: int, *, by_confid
     for mark, colour in zip(marks, colours, strict=True):
         for rect in mark.rects:
             _outline(pen, rect, colour, line, dashed=mark.estimated)
-    _write_labels(pen, marks, colours, font, Rect(0, 0, picture.width, picture.height))
+    _write_labels(pen, marks, colours, font, picture)
     return _with_legend(result, _legend(document, marks, colours, by_confidence), font)
 
 
@@ -161,18 +162,28 @@ def _write_labels(
     marks: Sequence[Mark],
     colours: Sequence[Colour],
     font: ImageFont.FreeTypeFont,
-    canvas: Rect,
+    picture: Image.Image,
 ) -> None:
+    canvas = Rect(0, 0, picture.width, picture.height)
+    print_on_it = picture.convert("L").point(lambda grey: 255 * (grey < _DARK), mode="1")
+
+    def ink(rect: Rect) -> float:
+        return sum(print_on_it.crop(_whole(rect)).histogram()[1:])
+
     taken = [rect.grown(2) for mark in marks for rect in mark.rects]
     for mark, colour in zip(marks, colours, strict=True):
         size = Rect(0, 0, pen.textlength(mark.label, font=font) + 6, font.size + 5)
         beside = mark.rects[0].grown(3)
-        spot = place_label(size, beside, canvas, taken)
+        spot = place_label(size, beside, canvas, taken, ink)
         taken.append(spot)
         if not spot.grown(4).overlap(beside):  # too far to be seen as one: a line leads there
             pen.line((*_nearest(spot, beside), *_nearest(beside, spot)), fill=colour, width=1)
         pen.rounded_rectangle(spot, radius=3, fill=colour)
         pen.text((spot.x0 + 3, (spot.y0 + spot.y1) / 2), mark.label, fill=_WHITE, font=font, anchor="lm")
+
+
+def _whole(rect: Rect) -> tuple[int, int, int, int]:
+    return int(rect.x0), int(rect.y0), int(rect.x1), int(rect.y1)
 
 
 def _nearest(rect: Rect, to: Rect) -> tuple[float, float]:

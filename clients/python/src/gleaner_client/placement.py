@@ -1,11 +1,12 @@
 """Where boxes and their labels go on a picture of a page, in pixels."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from gleaner.v1.documents_pb2 import Box
 
 _ROWS_AWAY = 6  # how many label heights a label may be from its box
+_COVERED_WEIGHT = 5.0  # to hide a pixel of a box or a label is as bad as to hide so many of other print
 
 
 class Rect(NamedTuple):
@@ -35,6 +36,9 @@ class Rect(NamedTuple):
         return self.x0 >= canvas.x0 and self.y0 >= canvas.y0 and self.x1 <= canvas.x1 and self.y1 <= canvas.y1
 
 
+Ink = Callable[[Rect], float]
+
+
 def on_picture(box: Box, width: int, height: int) -> Rect:
     """A box in pixels of a picture of its page, at least one pixel large and never outside."""
     x0, y0 = _clamped(box.x0) * width, _clamped(box.y0) * height
@@ -44,17 +48,20 @@ def on_picture(box: Box, width: int, height: int) -> Rect:
     )
 
 
-def place_label(label: Rect, box: Rect, canvas: Rect, taken: Sequence[Rect]) -> Rect:
-    """Where a label of this size goes: near its box and over nothing taken; if need be where it covers least."""
+def place_label(label: Rect, box: Rect, canvas: Rect, taken: Sequence[Rect], ink: Ink = lambda rect: 0.0) -> Rect:
+    """Where a label of this size goes: near its box, over nothing taken and no print; else where it hides least.
+
+    `ink` tells the area of a rectangle that is printed on.
+    """
     best, least = label.moved_to(box.x0, box.y1), float("inf")
     for spot in _spots(label, box):
         if not spot.within(canvas):
             continue
-        covered = _covered(spot, taken)
-        if not covered:
+        hidden = _COVERED_WEIGHT * sum(spot.overlap(other) for other in taken) + ink(spot)
+        if not hidden:
             return spot
-        if covered < least:
-            best, least = spot, covered
+        if hidden < least:
+            best, least = spot, hidden
     return best
 
 
@@ -70,10 +77,6 @@ def _spots(label: Rect, box: Rect) -> Iterator[Rect]:
         for y in (middle - row * height, middle + row * height):
             yield label.moved_to(box.x1 + 2 + row * height, y)
             yield label.moved_to(box.x0 - width - 2 - row * height, y)
-
-
-def _covered(spot: Rect, taken: Iterable[Rect]) -> float:
-    return sum(spot.overlap(other) for other in taken)
 
 
 def _clamped(share: float) -> float:
