@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gleaner.v1 import schemas_pb2
-from gleaner_values import find_amounts, tidy
+from gleaner_values import currency_of, find_amounts, tidy
 from gleaner_worker.extractors.embedded.cells import Cell, Sheet, Span
 from gleaner_worker.extractors.embedded.labels import Label, Labels
 from gleaner_worker.extractors.embedded.lexicon import KNOWN, Key, tokens
@@ -91,6 +91,9 @@ def _to_the_right(
     sheet: Sheet, labels: Labels, label: Label, kind: str, field: schemas_pb2.Field
 ) -> Iterator[Candidate]:
     score = 0.97 if label.closed else 0.95
+    rest = label.cell.text[label.end : label.value_end]
+    if any(c.isalpha() for c in rest) and not currency_of(rest):
+        score -= 0.2  # more words than the label knows: `Total 0% supplies`
     taken = 0
     for rank, cell in enumerate(sheet.right_of(label.cell)):
         if labels.starts_with_label(cell) or (kind in FREE and (rank > 0 and taken)):

@@ -17,6 +17,8 @@ _PERCENT = re.compile(r"\(?\d{1,3}(?:[.,]\d{1,3})?\s?%\)?")
 _TAIL = re.compile(r"[\s:.#=)*°>\]]*")
 _CLOSED = re.compile(r"\s*[)\].]?\s*:")
 _BOUNDARY = re.compile(r"[:|•●·;,/(]\s*$|\s[-–]\s$|\d\s*$")
+# A sum may be told by its last words: `Takeout total`.
+_SUMS = frozenset({"total", "amount"})
 # What makes another thing of the label before it.
 _ATTRIBUTES = frozenset(
     {"no", "code", "name", "date", "reference", "type", "external", "address", "time", "terms", "method", "period"}
@@ -136,13 +138,15 @@ class Labels:
         closed = _CLOSED.match(text, end) is not None
         before = text[:start]
         begins = not before.strip(" .-*([#<>'\"/") or _BOUNDARY.search(before) is not None or after_label
-        if not begins and not closed:
-            return None
         tail = _TAIL.match(text, end)
         stop = tail.end() if tail else end
+        key = frozenset(token.name for token in found[at : at + size])
+        ends = stop >= len(text.rstrip()) and key & _SUMS and not any(c.isdigit() for c in before)
+        if not (begins or closed or ends):
+            return None
         return Label(
             cell,
-            frozenset(token.name for token in found[at : at + size]),
+            key,
             start,
             stop,
             len(text),

@@ -10,6 +10,7 @@ from gleaner_worker.extractors.embedded.candidates import Candidate, best_first,
 from gleaner_worker.extractors.embedded.cells import Sheet, Span
 from gleaner_worker.extractors.embedded.habits import bare_dates, sums_of_columns, until_dates
 from gleaner_worker.extractors.embedded.labels import Labels
+from gleaner_worker.extractors.embedded.letterhead import Letterhead
 from gleaner_worker.extractors.embedded.lexicon import CONCEPTS, LABEL_KEYS, Key, tokens
 from gleaner_worker.extractors.embedded.parties import Parties
 from gleaner_worker.extractors.embedded.readers import pieces
@@ -31,6 +32,14 @@ class Search:
         keys: set[Key] = {key for target in self.targets for key in target.keys}
         self.labels = Labels(sheet, keys | LABEL_KEYS)
         self.parties = Parties(sheet, self.labels)
+        self.letterhead = Letterhead(sheet)
+        self.is_receipt = self._is_receipt()
+
+    def _is_receipt(self) -> bool:
+        """Whether this comes out of a till: by its schema, or because cash was given and change returned."""
+        said = {t.name for text in (self.document_type.name.replace("_", " "), *self.document_type.hints) for t in tokens(text)}
+        paid = all(self.labels.with_key(frozenset({word})) for word in ("cash", "change"))
+        return paid or "receipt" in said
 
     def found(self) -> dict[str, Candidate]:
         """The best candidate of each target that has one, by path."""
@@ -45,7 +54,7 @@ class Search:
     def candidates(self, target: Target) -> list[Candidate]:
         """All candidates of a target, best first."""
         if target.attribute in ("name", "street", "postcode", "city", "address"):
-            found = self._labelled(target) + self.parties.candidates(target.role, target.attribute)
+            found = self._labelled(target) + self._of_parties(target)
         elif target.role and target.attribute:
             found = self._of_party(target)
         else:
@@ -61,6 +70,15 @@ class Search:
         if target.concept in ("period_start", "period_end"):
             found = _ranges(found, last=target.concept == "period_end")
         return best_first(found)
+
+    def _of_parties(self, target: Target) -> list[Candidate]:
+        found = self.parties.candidates(target.role, target.attribute)
+        if target.role == "seller":
+            heads = self.letterhead.candidates(target.attribute)
+            if self.is_receipt:
+                return heads or found
+            found += [c.worth(c.score - 0.25) for c in heads]
+        return found
 
     def _labelled(self, target: Target) -> list[Candidate]:
         return labelled(self.sheet, self.labels, target.keys, target.kind, target.field)

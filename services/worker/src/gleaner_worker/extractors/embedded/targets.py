@@ -102,7 +102,7 @@ def _weights(entry: schemas_pb2.Field, concept: str) -> dict[Key, float]:
     weights.setdefault(key(entry.name), 1.0)
     if concept:
         for rank, label in enumerate(CONCEPTS[concept].keys):
-            weights.setdefault(label, 0.9 - 0.005 * rank)
+            weights.setdefault(label, 0.97 - 0.004 * rank)
         for label in CONCEPTS[concept].reserve:
             weights.setdefault(label, 0.5)
     weights.pop(frozenset(), None)
@@ -127,7 +127,7 @@ def _party(entry: schemas_pb2.Field, context: Sequence[str]) -> tuple[str, str]:
     """Whose particular a field is, and which: (`seller`, `postcode`); empty if it is nobody's."""
     name = key(entry.name)
     for role in ("shipto", "buyer", "seller"):
-        own = name & _ROLE_WORDS[role]
+        own = name & (_ROLE_WORDS[role] | {"company"} if role == "seller" else _ROLE_WORDS[role])
         rest = name - own
         if own and not rest:
             return role, "name"

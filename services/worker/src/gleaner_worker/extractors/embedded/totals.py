@@ -45,6 +45,8 @@ def choose(sums: Mapping[str, Sequence[Sum]]) -> dict[str, tuple[Sum, float]]:
     chosen: dict[str, Sum] = {}
     best = -1.0
     options = [(*sums.get(concept, ()), None) for concept in ("total", "net_total", "tax_total")]
+    if len(options[0]) == 1:  # nothing is called a total: the sum before it, then
+        options[0] = (*(Sum(s.candidate.worth(s.candidate.score - 0.3), s.amount) for s in sums.get("sub_total", ())), None)
     for total, net, tax in product(*options):
         worth = sum(s.candidate.score for s in (total, net, tax) if s) + _agreement(total, net, tax, sums)
         if total is not None and net is not None and net.candidate.cell is total.candidate.cell and net.amount == total.amount:
