@@ -58,6 +58,8 @@ def _best(page: PageIndex, stream: Stream, sought: Needle, least: float) -> Plac
                 likeness = Levenshtein.normalized_similarity(text, stream.text[start:end], score_cutoff=least)
                 best = max(best, (likeness, start, end))
     likeness, start, end = best
+    if len(sought.breaks) == 1 and end - start != len(text):
+        return None  # a single word is itself with letters read for others, not with more or fewer
     if likeness < least or not _every_word_recognisable(sought, stream.text[start:end], recognised=page.recognised):
         return None
     slices = []

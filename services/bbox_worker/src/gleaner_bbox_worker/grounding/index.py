@@ -64,6 +64,7 @@ class PageIndex:
         self.folded = [fold(word.text) for word in page.words]
         self.aspect = page.width / page.height if page.width > 0 and page.height > 0 else 1.0
         self.rects = [Rect(w.x0 * self.aspect, w.y0, w.x1 * self.aspect, w.y1) for w in page.words]
+        self.told: dict[tuple[int, ...], tuple[tuple[str, ...], str]] = {}  # what runs of words say as labels
         self.reading = Stream(self.folded, range(len(self.words)))
 
     @property
@@ -162,18 +163,14 @@ class PageIndex:
         return Stream(self.folded, [word for row in self.rows for cell in row for word in self.cells[cell].words])
 
     @cached_property
-    def block_order(self) -> list[int]:
-        """The words block by block: each cell followed by the one right below it."""
-        order: list[int] = []
-        for chain in self._chains():
-            for cell in chain:
-                order.extend(self.cells[cell].words)
-        return order
+    def block_cells(self) -> list[int]:
+        """The cells block by block: each followed by the one right below it."""
+        return [cell for chain in self._chains() for cell in chain]
 
     @cached_property
     def down_blocks(self) -> Stream:
-        """The words of `block_order`."""
-        return Stream(self.folded, self.block_order)
+        """The words block by block."""
+        return Stream(self.folded, [word for cell in self.block_cells for word in self.cells[cell].words])
 
     def _chains(self) -> list[list[int]]:
         below = {cell: self._below(cell) for cell in range(len(self.cells))}

@@ -10,6 +10,7 @@ from gleaner_bbox_worker.grounding.places import Place, Rect, Slice
 from gleaner_bbox_worker.grounding.vocabulary import COMMON, SLIGHT, TURNING, meanings
 
 _PROSE = 9  # so many words beside each other are a sentence, and hold a label's words by chance
+_FEW = 4
 _OTHER_LABEL = 0.55
 
 
@@ -111,27 +112,30 @@ def surroundings(page: PageIndex, place: Place) -> list[Neighbour]:
     return sorted(found, key=lambda neighbour: -neighbour.nearness)
 
 
-def _neighbour(texts: Sequence[str], nearness: float) -> Neighbour | None:
-    parts = tuple(part for text in texts for part in meanings(text))
-    if not any(part.isalpha() for part in parts):
+def _neighbour(page: PageIndex, words: tuple[int, ...], nearness: float) -> Neighbour | None:
+    told = page.told.get(words)
+    if told is None:
+        told = page.told[words] = _told([page.words[word].text for word in words])
+    parts, whole = told
+    if not parts:
         return None
-    prose = len(texts) >= _PROSE
-    return Neighbour(parts, "".join(map(fold, texts)), nearness * 0.4 if prose else nearness)
+    return Neighbour(parts, whole, nearness * 0.4 if len(words) >= _PROSE else nearness)
 
 
-def _text(page: PageIndex, cell: int) -> list[str]:
-    return [page.words[word].text for word in page.cells[cell].words]
+def _told(texts: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """What words say as a label, and their letters; nothing if they are figures only."""
+    parts = tuple(part for text in texts for part in meanings(text))
+    return (parts, "".join(map(fold, texts))) if any(map(str.isalpha, parts)) else ((), "")
 
 
 def _before(page: PageIndex, cell: int, first: Slice) -> Iterator[Neighbour]:
     words = page.cells[cell].words
     at = words.index(first.word)
-    texts = [page.words[word].text for word in words[max(0, at - 8) : at]]
     head = page.words[first.word].text[: first.start]
-    if head:
-        texts.append(head)
+    if any(map(str.isalpha, head)):
+        yield Neighbour(*_told([head]), 1.0)
     for reach, nearness in ((3, 1.0), (8, 0.8)):
-        neighbour = _neighbour(texts[-reach:], nearness)
+        neighbour = _neighbour(page, words[max(0, at - reach) : at], nearness)
         if neighbour:
             yield neighbour
 
@@ -140,7 +144,7 @@ def _left(page: PageIndex, cell: int) -> Iterator[Neighbour]:
     row = page.rows[page.row_of[cell]]
     nearness = 0.95
     for other in reversed(row[: row.index(cell)]):
-        neighbour = _neighbour(_text(page, other), nearness)
+        neighbour = _neighbour(page, page.cells[other].words, nearness)
         if neighbour:
             yield neighbour
             nearness *= 0.6
@@ -155,7 +159,7 @@ def _above(page: PageIndex, cell: int, box: Rect) -> Iterator[Neighbour]:
         over = [n for n in row if page.cells[n].box.shared_width(box) > -0.3 * box.height]
         if over:
             nearest = min(over, key=lambda n: abs(page.cells[n].box.x0 - box.x0))
-            neighbour = _neighbour(_text(page, nearest), nearness)
+            neighbour = _neighbour(page, _over(page, page.cells[nearest].words, box), nearness)
             if neighbour:
                 yield neighbour
                 nearness *= 0.75
@@ -163,7 +167,7 @@ def _above(page: PageIndex, cell: int, box: Rect) -> Iterator[Neighbour]:
                 nearness *= 0.98
         lead = row[0]
         if heading > 0.1 and lead not in over and page.cells[lead].box.x0 <= box.x0:
-            neighbour = _neighbour(_text(page, lead), heading)
+            neighbour = _neighbour(page, page.cells[lead].words, heading)
             if neighbour:
                 yield neighbour
         heading *= 0.93
@@ -171,18 +175,26 @@ def _above(page: PageIndex, cell: int, box: Rect) -> Iterator[Neighbour]:
             return
 
 
+def _over(page: PageIndex, words: tuple[int, ...], box: Rect) -> tuple[int, ...]:
+    """The words of a line that stand over a box; all of them if they are few."""
+    if len(words) <= _FEW:
+        return words
+    reach = 2 * box.height
+    return tuple(w for w in words if page.rects[w].x1 > box.x0 - reach and page.rects[w].x0 < box.x1 + reach)
+
+
 def _below(page: PageIndex, cell: int, box: Rect) -> Iterator[Neighbour]:
     number = page.row_of[cell]
     row = page.rows[number]
     following = row[row.index(cell) + 1 : row.index(cell) + 2]
     for other in following:
-        neighbour = _neighbour(_text(page, other), 0.3)
+        neighbour = _neighbour(page, page.cells[other].words, 0.3)
         if neighbour:
             yield neighbour
     for lower in page.rows[number + 1 : number + 2]:
         for other in lower:
             if page.cells[other].box.shared_width(box) > 0:
-                neighbour = _neighbour(_text(page, other), 0.3)
+                neighbour = _neighbour(page, page.cells[other].words, 0.3)
                 if neighbour:
                     yield neighbour
                     return

@@ -1,6 +1,6 @@
 """All places of a document where a value stands, found by what kind of value it is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -11,9 +11,9 @@ from gleaner_bbox_worker.grounding.fuzzy import find_similar
 from gleaner_bbox_worker.grounding.index import PageIndex
 from gleaner_bbox_worker.grounding.labels import Neighbour, surroundings
 from gleaner_bbox_worker.grounding.places import Place
-from gleaner_bbox_worker.grounding.typed import date_fit, dates_of, numbers_of, order_of
+from gleaner_bbox_worker.grounding.typed import Dates, Numbers, date_fit, order_of
 from gleaner_documents.pages import ReadDocument
-from gleaner_values import DateOrder, DateReading, find_dates, find_numbers
+from gleaner_values import DateOrder, find_dates, find_numbers
 
 _YES = ("yes", "true", "y", "ja", "oui", "si", "sí", "sim", "x", "☒", "☑", "✓", "✔", "✗")
 _NO = ("no", "false", "n", "nein", "non", "nee", "não", "☐")
@@ -86,8 +86,15 @@ class Search:
             sought = date.fromisoformat(text[:10])
         except ValueError:
             return self._text(text)
-        fits = [(date_fit(reading, sought, self._order), place) for dates in self._dates for reading, place in dates]
-        return [_fitted(place, fit) for fit, place in fits if fit > 0]
+        for found in (
+            (entry for dates in self._dates for entry in dates.lines),
+            (entry for dates in self._dates for entry in dates.wrapped),
+        ):
+            fits = [(date_fit(reading, sought, self._order), place) for reading, place in found]
+            places = [_fitted(place, fit) for fit, place in fits if fit > 0]
+            if places:
+                return places
+        return []
 
     def _money(self, text: str) -> list[Place]:
         """As `_number`; an amount that is printed with cents hardly stands where there are none."""
@@ -105,29 +112,24 @@ class Search:
             sought = Decimal(text)
         except InvalidOperation:
             return self._text(text)
-        places = [place for numbers in self._numbers for place in numbers.get(sought, ())]
+        places = [place for numbers in self._numbers for place in numbers.places(sought)]
         if not places and sought:
             # A credit is printed with a sign or without, as its form has it.
-            places = [_fitted(place, 0.6) for numbers in self._numbers for place in numbers.get(-sought, ())]
+            places = [_fitted(place, 0.6) for numbers in self._numbers for place in numbers.places(-sought)]
         return places
 
     @cached_property
-    def _numbers(self) -> list[dict[Decimal, list[Place]]]:
-        return [numbers_of(page) for page in self.pages]
+    def _numbers(self) -> list[Numbers]:
+        return [Numbers(page) for page in self.pages]
 
     @cached_property
-    def _dates(self) -> list[list[tuple[DateReading, Place]]]:
-        return [dates_of(page) for page in self.pages]
+    def _dates(self) -> list[Dates]:
+        return [Dates(page) for page in self.pages]
 
     @cached_property
     def _order(self) -> DateOrder:
-        return order_of(reading for dates in self._dates for reading, _ in dates)
+        return order_of(reading for dates in self._dates for reading, _ in dates.lines)
 
 
 def _fitted(place: Place, fit: float) -> Place:
     return Place(place.page, place.slices, place.match, place.fit * fit)
-
-
-def first_places(places: Iterable[Place], most: int) -> list[Place]:
-    """The first `most` places of a document."""
-    return sorted(places, key=lambda place: place.key)[:most]

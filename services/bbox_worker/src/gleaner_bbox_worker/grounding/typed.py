@@ -1,14 +1,22 @@
 """Where dates and numbers stand on a page, in any print: all of them found once, then looked up by value."""
 
+import re
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 
 from gleaner_bbox_worker.grounding.index import PageIndex
 from gleaner_bbox_worker.grounding.places import Match, Place, Slice
 from gleaner_values import DateOrder, DateReading, find_amounts, find_dates, find_numbers
+
+DatePlace = tuple[DateReading, Place]
+
+# What makes of a number an amount that only a reader of amounts understands: letters at it, brackets.
+_SIGNS = re.compile(r"[^\W\d_]\d|\d[^\W\d_]|\(")
 
 
 class Text:
@@ -30,42 +38,92 @@ class Text:
 
     def slices(self, start: int, end: int) -> tuple[Slice, ...]:
         """The pieces of words between two positions."""
-        return tuple(
-            Slice(word, max(start, begin) - begin, min(end, stop) - begin)
-            for begin, stop, word in self._spans
-            if begin < end and stop > start
+        found = []
+        for begin, stop, word in self._spans[bisect_right(self._spans, (start, -1, -1)) - 1 if start else 0 :]:
+            if begin >= end:
+                break
+            if stop > start:
+                found.append(Slice(word, max(start, begin) - begin, min(end, stop) - begin))
+        return tuple(found)
+
+
+class Numbers:
+    """The numbers and amounts of a page, by what they may mean; a cell is read when a value may stand in it."""
+
+    def __init__(self, page: PageIndex) -> None:
+        self._page = page
+        self._cells: dict[int, dict[Decimal, list[Place]]] = {}
+
+    def places(self, sought: Decimal) -> list[Place]:
+        """Where the number stands, in any print of it."""
+        stream = self._page.reading
+        cells = dict.fromkeys(
+            self._page.cell_of[word]
+            for start, end in stream.runs(_figures(sought))
+            for word, _, _ in stream.pieces(start, end)
         )
+        return [place for cell in cells for place in self._read(cell).get(sought, ())]
+
+    def _read(self, number: int) -> dict[Decimal, list[Place]]:
+        known = self._cells.get(number)
+        if known is None:
+            known = self._cells[number] = numbers_in(self._page, self._page.cells[number].words)
+        return known
 
 
-def numbers_of(page: PageIndex) -> dict[Decimal, list[Place]]:
-    """Every number and amount of the page by what it may mean."""
+def numbers_in(page: PageIndex, words: Sequence[int]) -> dict[Decimal, list[Place]]:
+    """The numbers and amounts that words beside each other hold, by what each may mean."""
     found: dict[Decimal, dict[tuple[Slice, ...], Place]] = defaultdict(dict)
-    for cell in page.cells:
-        if not any(_has_digit(page, word) for word in cell.words):
+    grouped: set[int] = set()
+    read: set[int] = set()
+    for slices, values in _readings(page, words):
+        several = len({piece.word for piece in slices}) > 1
+        if several and not _tight(page, slices):
             continue
-        inner: set[int] = set()
-        for slices, values in _readings(page, cell.words):
-            if len({piece.word for piece in slices}) > 1 and not _tight(page, slices):
-                continue
-            inner.update(piece.word for piece in slices if len(slices) > 1)
-            _add(found, page, slices, values, 1.0)
-        for word in cell.words if len(cell.words) > 1 else ():
-            if _has_digit(page, word):
-                for slices, values in _readings(page, (word,)):
-                    _add(found, page, slices, values, 0.7 if word in inner else 1.0)
+        (grouped if several else read).update(piece.word for piece in slices)
+        _add(found, page, slices, values, 1.0)
+    for word in words if len(words) > 1 else ():
+        if word not in read and _has_digit(page, word):
+            for slices, values in _readings(page, (word,)):
+                _add(found, page, slices, values, 0.7 if word in grouped else 1.0)
     return {value: list(places.values()) for value, places in found.items()}
 
 
-def dates_of(page: PageIndex) -> list[tuple[DateReading, Place]]:
-    """Every date of the page, those that wrap inside a column included."""
-    found: dict[tuple[Slice, ...], tuple[DateReading, Place]] = {}
-    for lines in ([cell.words for cell in page.cells], _blocks(page)):
-        text = Text(page, lines)
+class Dates:
+    """The dates of a page; those that wrap from one line to the next only when somebody asks."""
+
+    def __init__(self, page: PageIndex) -> None:
+        self._page = page
+
+    @cached_property
+    def lines(self) -> list[DatePlace]:
+        """Those that stand in the order the page was read in."""
+        return self._found([cell.words for cell in self._page.cells])
+
+    @cached_property
+    def wrapped(self) -> list[DatePlace]:
+        """Those that stand in its columns."""
+        return self._found([self._page.cells[cell].words for cell in self._page.block_cells])
+
+    def _found(self, lines: Sequence[Sequence[int]]) -> list[DatePlace]:
+        page = self._page
+        figures = [any(_has_digit(page, word) for word in line) for line in lines]
+        follows = [*figures[1:], False]
+        text = Text(
+            page, [line for line, has, next_has in zip(lines, figures, follows, strict=True) if has or next_has]
+        )
+        found = []
         for reading in find_dates(text.text):
             slices = text.slices(reading.start, reading.end)
             if "\n" not in reading.text or _follows(page, slices):
-                found.setdefault(slices, (reading, Place(page.number, slices, Match.TYPED)))
-    return list(found.values())
+                found.append((reading, Place(page.number, slices, Match.TYPED)))
+        return found
+
+
+def _figures(value: Decimal) -> str:
+    """The digits that every print of the number has beside each other."""
+    whole, _, fraction = f"{abs(value):f}".partition(".")
+    return (whole + fraction.rstrip("0")).lstrip("0") or "0"
 
 
 def order_of(readings: Iterable[DateReading]) -> DateOrder:
@@ -84,14 +142,11 @@ def date_fit(reading: DateReading, sought: date, order: DateOrder) -> float:
     return 1.0 if order is DateOrder.UNKNOWN or reading.settled(order) == sought else 0.8
 
 
-def _blocks(page: PageIndex) -> list[Sequence[int]]:
-    return [page.cells[cell].words for cell in dict.fromkeys(page.cell_of[word] for word in page.block_order)]
-
-
 def _readings(page: PageIndex, words: Sequence[int]) -> list[tuple[tuple[Slice, ...], tuple[Decimal, ...]]]:
     text = Text(page, [words])
     readings = [(r.start, r.end, r.values) for r in find_numbers(text.text)]
-    readings += [(r.start, r.end, r.values) for r in find_amounts(text.text)]
+    if _SIGNS.search(text.text):
+        readings += [(r.start, r.end, r.values) for r in find_amounts(text.text)]
     return [(text.slices(*_trimmed(text.text, start, end)), values) for start, end, values in readings]
 
 
