@@ -1,0 +1,86 @@
+"""What docs/cli.md and docs/sdk.md say can be done, done."""
+
+import asyncio
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+from PIL import Image
+
+from gleaner.v1 import extraction_pb2, jobs_pb2, version_pb2
+from gleaner.v1.results_pb2 import Money, Value
+from support.client_messages import JOB, a_job, a_move, an_answer, as_it_is
+from support.scripted_server import ScriptedServer
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line.removeprefix("$ gleaner ") for block in blocks("cli.md", "console") for line in block.splitlines()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, server: ScriptedServer) -> Path:
+    (tmp_path / "schema.yaml").write_text(blocks("cli.md", "yaml")[0])
+    for name in ("invoice.pdf", "receipt.jpg"):
+        Image.new("RGB", (60, 80), "white").save(tmp_path / name, format="PNG")
+    answer = an_answer()
+    answer.result.documents[0].document = "invoice.pdf"
+    net = answer.result.documents[0].fields.add(path="totals.net_amount")
+    net.value.CopyFrom(Value(money=Money(amount="1234.50", currency_code="EUR")))
+    (tmp_path / "result.json").write_text(json_format.MessageToJson(answer))
+
+    done = a_job("SUCCEEDED", seq=2)
+    server.script("SubmitJob", jobs_pb2.SubmitJobResponse(job=a_job()))
+    server.script("GetJob", jobs_pb2.GetJobResponse(job=a_job()))
+    server.script("ListJobs", jobs_pb2.ListJobsResponse(jobs=[a_job()]))
+    server.script("CancelJob", jobs_pb2.CancelJobResponse(job=a_job("CANCELLED")))
+    server.script("GetJobResult", answer)
+    server.script("WatchJob", [as_it_is(a_job()), a_move("job.succeeded", done, final=True)])
+    server.script("Extract", extraction_pb2.ExtractResponse(result=answer.result))
+    server.script("ValidateRequest", extraction_pb2.ValidateRequestResponse(valid=True))
+    server.script("GetVersion", version_pb2.GetVersionResponse(version="0.1.0"))
+    return tmp_path
+
+
+async def run(folder: Path, server: ScriptedServer, *arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        cwd=folder,
+        env={"GLEANER_SERVER": server.address, "PATH": ""},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_a_command_of_the_page_works(folder: Path, server: ScriptedServer, command: str) -> None:
+    await run(folder, server, "-m", "gleaner_client", *shlex.split(command.replace("$JOB", JOB)))
+
+
+@pytest.mark.parametrize(
+    ("number", "prints"), [(0, "Money(amount=Decimal('1234.50'), currency='EUR')"), (1, "job.succeeded")]
+)
+async def test_a_script_of_the_page_runs(folder: Path, server: ScriptedServer, number: int, prints: str) -> None:
+    (folder / "script.py").write_text(blocks("sdk.md", "python")[number].replace("127.0.0.1:50051", server.address))
+    assert prints in await run(folder, server, "script.py")
+
+
+def test_the_page_has_every_command_and_status() -> None:
+    from gleaner_client.cli.app import app
+    from gleaner_client.exits import Exit
+
+    own = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    assert own == {command.split()[0] for command in COMMANDS}
+    listed = {int(status) for status in re.findall(r"^\| (\d+) \|", (DOCS / "cli.md").read_text(), re.MULTILINE)}
+    assert listed == {*Exit, 130}
