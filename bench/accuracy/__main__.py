@@ -4,13 +4,17 @@ import argparse
 import json
 from pathlib import Path
 
-from bench.accuracy import data, extraction
+from bench.accuracy import data, extraction, grounding, rasterised
 
 
 def main() -> None:
     """Measures what the command line asks for."""
     arguments = _arguments()
-    results = {}
+    results: dict[str, dict[str, object]] = {}
+    if arguments.grounding:
+        results = _grounding(arguments)
+        _write(arguments, results)
+        return
     for name in arguments.sets.split(","):
         samples = data.samples(name, arguments.data, arguments.limit)
         lines = name == "sroie" and arguments.words == "lines"
@@ -19,6 +23,29 @@ def main() -> None:
         results[name] = _printed(f"{name} (labelled lines)" if lines else name, report)
         if arguments.wrong:
             _print_wrong(report)
+    _write(arguments, results)
+
+
+def _grounding(arguments: argparse.Namespace) -> dict[str, dict[str, object]]:
+    """Where true values are found, and absent ones are not."""
+    read = data.cached(data.read, arguments.cache)
+    results: dict[str, dict[str, object]] = {}
+    print(grounding.HEADER)
+    for name in arguments.sets.split(","):
+        samples = data.samples(name, arguments.data, arguments.limit)
+        lines = name == "sroie" and arguments.words == "lines"
+        found = [(name, grounding.measure(samples, data.labelled_lines if lines else read))]
+        if arguments.rasterised and name in rasterised.SETS:
+            found += rasterised.measure(samples, arguments.cache)
+        for title, figures in found:
+            results[title] = {**figures.figures()}
+            print(figures.row(title), flush=True)
+            if arguments.wrong:
+                print(*(f"      {miss}" for miss in figures.misses), sep="\n")
+    return results
+
+
+def _write(arguments: argparse.Namespace, results: dict[str, dict[str, object]]) -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
 
@@ -31,6 +58,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=data.DATA, help="folder of the sets")
     parser.add_argument("--cache", type=Path, help="folder that keeps what was read")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
+    parser.add_argument("--grounding", action="store_true", help="measure the places of true values instead")
+    parser.add_argument(
+        "--rasterised", action="store_true", help="with --grounding: PDFs also as clean and noisy scans"
+    )
     parser.add_argument("--wrong", action="store_true", help="print every wrong answer")
     return parser.parse_args()
 
@@ -60,7 +91,9 @@ def _printed(title: str, report: extraction.Report) -> dict[str, object]:
 def _print_wrong(report: extraction.Report) -> None:
     for answer in report.answers:
         if not answer.right:
-            print(f"      {answer.sample[:30]:30} {answer.name:16} {answer.confidence:.2f} {answer.wanted!r} != {answer.given!r}")
+            print(
+                f"      {answer.sample[:30]:30} {answer.name:16} {answer.confidence:.2f} {answer.wanted!r} != {answer.given!r}"
+            )
 
 
 if __name__ == "__main__":

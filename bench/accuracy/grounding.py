@@ -39,16 +39,30 @@ class Grounding:
 
     def row(self, name: str) -> str:
         """The figures as a line of a table."""
-        n, found = max(self.values, 1), max(self.any_place, 1)
+        f = self.figures()
         return (
-            f"{name:14} {self.values:5} {self.found / n:7.3f} {self.any_place / n:7.3f} {self.right_place / n:7.3f}"
-            f" {self.overlap / found:8.3f} {self.false_boxes:5}/{self.absent:<6}"
-            f" {self.false_boxes / max(self.absent, 1):7.2%} {1000 * self.seconds / n:8.2f}"
+            f"{name:15} {f['values']:5} {f['found']:7.3f} {f['any_place']:7.3f} {f['right_place']:7.3f}"
+            f" {f['mean_overlap']:8.3f} {self.false_boxes:5}/{self.absent:<6} {f['false_boxes']:7.2%}"
+            f" {f['ms_per_value']:8.2f}"
         )
+
+    def figures(self) -> dict[str, float]:
+        """The figures by name: shares of the values, of the absent ones for false boxes."""
+        n = max(self.values, 1)
+        return {
+            "values": self.values,
+            "found": round(self.found / n, 4),
+            "any_place": round(self.any_place / n, 4),
+            "right_place": round(self.right_place / n, 4),
+            "mean_overlap": round(self.overlap / max(self.any_place, 1), 4),
+            "absent": self.absent,
+            "false_boxes": round(self.false_boxes / max(self.absent, 1), 5),
+            "ms_per_value": round(1000 * self.seconds / n, 3),
+        }
 
 
 HEADER = (
-    f"{'set':14} {'n':>5} {'found':>7} {'any':>7} {'right':>7} {'mean IoU':>8} {'false/absent':>12} {'':>7} ms/value"
+    f"{'set':15} {'n':>5} {'found':>7} {'any':>7} {'right':>7} {'mean IoU':>8} {'false/absent':>12} {'':>7} ms/value"
 )
 
 
@@ -82,9 +96,9 @@ def labels_of(sample: Sample) -> list[Label]:
             found.append(Label(path, value, [boxes[name], *others.get(name, [])]))
     for number, row in enumerate(sample.labels.get("boxes_list", {}).get("line_items", [])):
         for name, place in row.items():
-            value = sample.rows[number].get(name)
-            if value is not None and place:
-                found.append(Label(f"lines.line_items[{number}].{name}", str(value), [place]))
+            cell = sample.rows[number].get(name)
+            if cell is not None and place:
+                found.append(Label(f"lines.line_items[{number}].{name}", str(cell), [place]))
     return found
 
 
@@ -163,8 +177,9 @@ def stands(value: str, text: str) -> bool:
     if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
         return any(date.fromisoformat(value) in found.values for found in find_dates(text))
     if re.fullmatch(r"-?\d+(\.\d+)?", value):
-        numbers = [number for found in (*find_numbers(text), *find_amounts(text)) for number in found.values]
-        return abs(Decimal(value)) in map(abs, numbers)
+        printed = {abs(number) for reading in find_numbers(text) for number in reading.values}
+        printed |= {abs(number) for reading in find_amounts(text) for number in reading.values}
+        return abs(Decimal(value)) in printed
     return False
 
 
