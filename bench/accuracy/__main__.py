@@ -91,9 +91,8 @@ def _printed(title: str, report: extraction.Report) -> dict[str, object]:
 def _print_wrong(report: extraction.Report) -> None:
     for answer in report.answers:
         if not answer.right:
-            print(
-                f"      {answer.sample[:30]:30} {answer.name:16} {answer.confidence:.2f} {answer.wanted!r} != {answer.given!r}"
-            )
+            where = f"{answer.sample[:30]:30} {answer.name:16} {answer.confidence:.2f}"
+            print(f"      {where} {answer.wanted!r} != {answer.given!r}")
 
 
 if __name__ == "__main__":
