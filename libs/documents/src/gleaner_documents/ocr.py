@@ -22,6 +22,7 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 SURE_OF_LINE = 0.5  # a line read with less confidence is noise
+DOUBTFUL = 0.75  # a page read with less confidence on average is tried upside down
 UPRIGHT = 1.5  # a box this much higher than wide holds text that runs up or down
 
 # The models write (, : and . as wide as an ideograph where they are in doubt.
@@ -48,41 +49,74 @@ class Recogniser:
                 "Global.max_side_len": side_limit,
                 "Global.use_cls": False,
                 "Global.return_word_box": True,
+                # One strip at a time: padded to the widest of a batch it is read worse, and hardly faster.
+                "Rec.rec_batch_num": 1,
+                # Lower than the defaults, for lone figures in a column.
+                "Det.thresh": 0.25,
+                "Det.box_thresh": 0.4,
                 "EngineConfig.onnxruntime.intra_op_num_threads": threads,
                 "EngineConfig.onnxruntime.inter_op_num_threads": 1,
             }
         )
 
     def words(self, picture: Pixels) -> tuple[Word, ...]:
-        """The words of `picture`, RGB (h, w, 3), in reading order."""
+        """The words of `picture`, RGB (h, w, 3), in reading order; it may lie on its side or stand on its head."""
         image = np.ascontiguousarray(picture[:, :, ::-1])
-        strips = [_strip(image, quad) for quad in self._quads(image)]
-        lines = self._read([strip for strip in strips if strip is not None])
-        words: list[InkedWord] = []
-        for strip, text, columns, confidences in lines:
-            words += inked_words(strip.pixels, strip.back, text, columns, confidences)
-        height, width = picture.shape[:2]
-        return _in_order(words, width, height)
+        quads = self._quads(image)
+        turns = 1 if _lies(quads) else 0
+        best = self._read(_turned(image, turns), None if turns else quads)
+        if best.strips and best.confidence < DOUBTFUL:
+            other = self._read(_turned(image, turns + 2), None)
+            if other.worth > best.worth:
+                best, turns = other, turns + 2
+        height, width = image.shape[:2] if turns % 2 == 0 else image.shape[1::-1]
+        return _in_order(best.words(), (width, height), turns)
 
     def _quads(self, image: Pixels) -> list[Floats]:
+        """The corners of each line, clockwise from its top left."""
         found = self._engine(image, use_det=True, use_cls=False, use_rec=False)
         return [] if found.boxes is None else [np.asarray(box, dtype=np.float64) for box in found.boxes]
 
-    def _read(self, strips: list[Strip]) -> list[tuple[Strip, str, Floats, list[float]]]:
-        """Each strip that holds text: its text, and for each character the middle in pixels and the confidence."""
+    def _read(self, image: Pixels, quads: list[Floats] | None) -> "Reading":
+        cut = [_strip(image, quad) for quad in (self._quads(image) if quads is None else quads)]
+        strips = [strip for strip in cut if strip is not None]
         if not strips:
-            return []
+            return Reading([], [], [], [])
         found = self._engine.recognize_txt([strip.pixels for strip in strips])
-        lines = []
-        for strip, text, score, info in zip(strips, found.txts, found.scores, found.word_results, strict=True):
-            if not text.strip() or score < SURE_OF_LINE or not info.line_txt_len:
+        return Reading(strips, list(found.txts), list(found.scores), list(found.word_results))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of a picture, strip by strip; `details` are the reader's columns and confidences of characters."""
+
+    strips: list[Strip]
+    texts: list[str]
+    scores: list[float]
+    details: list[Any]
+
+    @property
+    def confidence(self) -> float:
+        """That of a strip, on average."""
+        return float(np.mean(self.scores)) if self.scores else 0.0
+
+    @property
+    def worth(self) -> float:
+        """How many characters were read, each by its confidence."""
+        return sum(len(text) * score for text, score in zip(self.texts, self.scores, strict=True))
+
+    def words(self) -> list[InkedWord]:
+        """The words of those strips that were read with confidence."""
+        words: list[InkedWord] = []
+        for strip, text, score, detail in zip(self.strips, self.texts, self.scores, self.details, strict=True):
+            if not text.strip() or score < SURE_OF_LINE or not detail.line_txt_len:
                 continue
-            columns = np.array([column for word in info.word_cols for column in word], dtype=np.float64)
-            middles = (columns + 0.5) * (strip.pixels.shape[1] / info.line_txt_len)
+            columns = np.array([column for word in detail.word_cols for column in word], dtype=np.float64)
+            middles = (columns + 0.5) * (strip.pixels.shape[1] / detail.line_txt_len)
             if not _IDEOGRAPHS.search(text):
                 text = text.translate(_NARROW)
-            lines.append((strip, text, middles, info.confs))
-        return lines
+            words += inked_words(strip.pixels, strip.back, text, middles, detail.confs)
+        return words
 
 
 def _strip(image: Pixels, quad: Floats) -> Strip | None:
@@ -100,10 +134,29 @@ def _strip(image: Pixels, quad: Floats) -> Strip | None:
     return Strip(pixels, np.linalg.inv(there).astype(np.float64))
 
 
-def _in_order(words: list[InkedWord], width: int, height: int) -> tuple[Word, ...]:
+def _lies(quads: list[Floats]) -> bool:
+    """Whether most of the print runs up or down."""
+    upright = level = 0.0
+    for quad in quads:
+        width, height = np.linalg.norm(quad[0] - quad[1]), np.linalg.norm(quad[0] - quad[3])
+        if height >= UPRIGHT * width:
+            upright += float(height)
+        elif width >= UPRIGHT * height:
+            level += float(width)
+    return upright > level
+
+
+def _turned(image: Pixels, turns: int) -> Pixels:
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns % 4 else image
+
+
+def _in_order(words: list[InkedWord], size: tuple[int, int], turns: int) -> tuple[Word, ...]:
+    """The words in reading order, their boxes as before the picture was turned counter-clockwise `turns` times."""
     if not words:
         return ()
     line, order = arranged(np.array([word.cell for word in words]))
-    boxes = np.array([word.box for word in words])[order] / (width, height, width, height)
+    boxes = np.array([word.box for word in words])[order] / (*size, *size)
+    for _ in range(turns % 4):
+        boxes = np.column_stack((1 - boxes[:, 3], boxes[:, 0], 1 - boxes[:, 1], boxes[:, 2]))
     ordered = [words[i] for i in order.tolist()]
     return tuple(as_words([w.text for w in ordered], boxes, line[order], [w.confidence for w in ordered]))
