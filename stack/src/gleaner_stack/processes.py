@@ -15,6 +15,7 @@ from gleaner_stack.guard import guarded
 
 Log = Callable[[str, str], object]  # name of the service, one line
 
+QUIET = {"PYTHONUNBUFFERED": "1", "GRPC_VERBOSITY": "ERROR"}  # gRPC's own lines about forks and goodbyes say nothing
 FIRST_DELAY = 0.5
 LAST_DELAY = 10.0
 STEADY = 30.0  # who ran that long starts again with the first delay
@@ -124,7 +125,7 @@ class ServiceProcess:
         try:
             child = await asyncio.create_subprocess_exec(
                 *guarded(list(self.service.command), signal.SIGKILL),
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **self.service.environment},
+                env={**QUIET, **os.environ, **self.service.environment},
                 stdin=DEVNULL,
                 stdout=writing,
                 stderr=writing,

@@ -13,35 +13,13 @@ import pytest
 from gleaner_stack.processes import StackError
 from gleaner_stack.supervisor import Stack, StackOptions
 from support import stand_in_service
+from support.log_lines import LogLines
 from support.processes import children, ended, is_alive
 
 STAND_IN = [sys.executable, str(stand_in_service.__file__)]
 KINDS = ("api", "worker", "bbox-worker", "reaper")
 STAND_INS = {"migrate": ["/bin/echo", "nothing to migrate"], **dict.fromkeys(KINDS, STAND_IN)}
 ELSEWHERE = "postgresql://nobody@127.0.0.1:1/none"  # no stand-in asks it
-
-
-class LogLines:
-    """What the services said; a test waits for a line instead of sleeping."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self._news = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def __call__(self, name: str, line: str) -> None:
-        self.lines.append(f"{name}: {line}")
-        task = asyncio.get_running_loop().create_task(self._tell())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def wait_for(self, text: str) -> None:
-        async with asyncio.timeout(20), self._news:
-            await self._news.wait_for(lambda: any(text in line for line in self.lines))
-
-    async def _tell(self) -> None:
-        async with self._news:
-            self._news.notify_all()
 
 
 @pytest.fixture
