@@ -159,20 +159,18 @@ class GleanerClient:
             if time.monotonic() - started < span:  # it answered before its time: it is draining, or does not wait
                 await asyncio.sleep(min(pause, max(0.0, end - time.monotonic())))
 
-    async def watch(self, job: str, *, after_seq: int = 0) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
+    def watch(self, job: str, *, after_seq: int = 0) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
         """Follow the job until it is over: first as it is, then one message for each move after `after_seq`.
 
         Broken streams are taken up again; nothing is missed and no move comes twice.
         """
         name = job_name(job)
-        messages = follow(
+        return follow(
             lambda seq: self._jobs.WatchJob(
                 jobs_pb2.WatchJobRequest(name=name, after_seq=seq), metadata=self._metadata
             ),
             after_seq,
         )
-        async for message in messages:
-            yield message
 
     async def submit_and_wait(
         self,

@@ -24,9 +24,9 @@ _GROUP_COLOURS: tuple[Colour, ...] = (
     (0, 122, 88),
     (168, 60, 126),
     (130, 92, 0),
-    (40, 110, 160),
-    (90, 90, 90),
     (110, 60, 160),
+    (150, 40, 50),
+    (85, 85, 85),
 )
 _CONFIDENCE_COLOURS: tuple[tuple[float, str, Colour], ...] = (
     (0.9, "0.9 and more", (0, 122, 88)),
@@ -171,13 +171,15 @@ def _write_labels(
         return sum(print_on_it.crop(_whole(rect)).histogram()[1:])
 
     taken = [rect.grown(2) for mark in marks for rect in mark.rects]
+    spots: list[Rect] = []
     for mark, colour in zip(marks, colours, strict=True):
         size = Rect(0, 0, pen.textlength(mark.label, font=font) + 6, font.size + 5)
         beside = mark.rects[0].grown(3)
-        spot = place_label(size, beside, canvas, taken, ink)
-        taken.append(spot)
+        spot = place_label(size, beside, canvas, [*taken, *spots], ink)
+        spots.append(spot)
         if not spot.grown(4).overlap(beside):  # too far to be seen as one: a line leads there
             pen.line((*_nearest(spot, beside), *_nearest(beside, spot)), fill=colour, width=1)
+    for mark, colour, spot in zip(marks, colours, spots, strict=True):
         pen.rounded_rectangle(spot, radius=3, fill=colour)
         pen.text((spot.x0 + 3, (spot.y0 + spot.y1) / 2), mark.label, fill=_WHITE, font=font, anchor="lm")
 

@@ -7,6 +7,7 @@ from gleaner.v1.documents_pb2 import Box
 
 _ROWS_AWAY = 6  # how many label heights a label may be from its box
 _COVERED_WEIGHT = 5.0  # to hide a pixel of a box or a label is as bad as to hide so many of other print
+_AWAY_WEIGHT = 0.05  # a row farther away is as bad as to hide print on this share of a label
 
 
 class Rect(NamedTuple):
@@ -54,29 +55,30 @@ def place_label(label: Rect, box: Rect, canvas: Rect, taken: Sequence[Rect], ink
     `ink` tells the area of a rectangle that is printed on.
     """
     best, least = label.moved_to(box.x0, box.y1), float("inf")
-    for spot in _spots(label, box):
+    away = _AWAY_WEIGHT * (label.x1 - label.x0) * (label.y1 - label.y0)
+    for row, spot in _spots(label, box):
+        if row * away >= least:
+            break
         if not spot.within(canvas):
             continue
-        hidden = _COVERED_WEIGHT * sum(spot.overlap(other) for other in taken) + ink(spot)
-        if not hidden:
-            return spot
-        if hidden < least:
-            best, least = spot, hidden
+        cost = row * away + _COVERED_WEIGHT * sum(spot.overlap(other) for other in taken) + ink(spot)
+        if cost < least:
+            best, least = spot, cost
     return best
 
 
-def _spots(label: Rect, box: Rect) -> Iterator[Rect]:
-    """Spots by how well they are read: above, below, beside, then farther away."""
+def _spots(label: Rect, box: Rect) -> Iterator[tuple[int, Rect]]:
+    """Spots by how well they are read, and how many rows away: above, below, beside, then farther."""
     width, height = label.x1 - label.x0, label.y1 - label.y0
     for row in range(_ROWS_AWAY):
         above, below = box.y0 - (row + 1) * height, box.y1 + row * height
         for x in (box.x0, box.x1 - width, box.x0 - width / 2):
-            yield label.moved_to(x, above)
-            yield label.moved_to(x, below)
+            yield row, label.moved_to(x, above)
+            yield row, label.moved_to(x, below)
         middle = (box.y0 + box.y1 - height) / 2
         for y in (middle - row * height, middle + row * height):
-            yield label.moved_to(box.x1 + 2 + row * height, y)
-            yield label.moved_to(box.x0 - width - 2 - row * height, y)
+            yield row, label.moved_to(box.x1 + 2 + row * height, y)
+            yield row, label.moved_to(box.x0 - width - 2 - row * height, y)
 
 
 def _clamped(share: float) -> float:

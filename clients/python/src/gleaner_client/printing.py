@@ -71,7 +71,8 @@ def complain(error: GleanerError, line_of: LineOf | None = None) -> None:
     """An error on stderr: what happened, its reason, and each finding."""
     reason = f" [{error.reason}]" if error.reason else ""
     known_as = f"; the server's log has it as {error.request}" if error.request else ""
-    note(f"error: {error.message}{reason}{known_as}", "red")
+    message = "the request is not accepted" if error.findings else error.message  # which repeats the findings
+    note(f"error: {message}{reason}{known_as}", "red")
     list_findings(error.findings, line_of)
 
 

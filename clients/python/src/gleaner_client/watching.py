@@ -2,14 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 
 import grpc
 
 from gleaner.v1 import jobs_pb2 as pb
 from gleaner_client import errors
 
-OPEN = Callable[[int], "grpc.aio.UnaryStreamCall[pb.WatchJobRequest, pb.WatchJobResponse]"]
+Open = Callable[[int], "grpc.aio.UnaryStreamCall[pb.WatchJobRequest, pb.WatchJobResponse]"]
 
 SILENCE = 45.0
 """Seconds without a message after which a stream counts as broken; the server sends a sign of life every 15."""
@@ -26,7 +27,7 @@ def is_over(job: pb.Job) -> bool:
     return job.state in _OVER or (job.state == pb.JOB_STATE_PARTIAL_SUCCEEDED and job.refinement in _REFINEMENT_OVER)
 
 
-async def follow(open_stream: OPEN, after_seq: int) -> AsyncIterator[pb.WatchJobResponse]:
+async def follow(open_stream: Open, after_seq: int) -> AsyncIterator[pb.WatchJobResponse]:
     """Each message once, until the job is over, over as many streams as it takes.
 
     A stream begins with the job as it is, and then repeats the moves after `after_seq`: both are needed after a
@@ -37,18 +38,19 @@ async def follow(open_stream: OPEN, after_seq: int) -> AsyncIterator[pb.WatchJob
     over = False
     while True:
         try:
-            async for message in _messages(open_stream(after_seq)):
-                failures = 0
-                if not message.HasField("job"):
-                    continue  # a sign of life
-                is_event = message.HasField("event")
-                news = message.event.seq > after_seq if is_event else message.job.seq > seen_job
-                if is_event:
-                    after_seq = max(after_seq, message.event.seq)
-                if message.job.seq >= seen_job:
-                    seen_job, over = message.job.seq, is_over(message.job)
-                if news:
-                    yield message
+            async with aclosing(_messages(open_stream(after_seq))) as messages:
+                async for message in messages:
+                    failures = 0
+                    if not message.HasField("job"):
+                        continue  # a sign of life
+                    is_event = message.HasField("event")
+                    news = message.event.seq > after_seq if is_event else message.job.seq > seen_job
+                    if is_event:
+                        after_seq = max(after_seq, message.event.seq)
+                    if message.job.seq >= seen_job:
+                        seen_job, over = message.job.seq, is_over(message.job)
+                    if news:
+                        yield message
             if over:
                 return
             broken: errors.GleanerError = errors.Unavailable("the stream ended before the job did")
@@ -63,7 +65,7 @@ async def follow(open_stream: OPEN, after_seq: int) -> AsyncIterator[pb.WatchJob
 
 async def _messages(
     call: "grpc.aio.UnaryStreamCall[pb.WatchJobRequest, pb.WatchJobResponse]",
-) -> AsyncIterator[pb.WatchJobResponse]:
+) -> AsyncGenerator[pb.WatchJobResponse, None]:
     try:
         while True:
             async with asyncio.timeout(SILENCE):
