@@ -115,8 +115,9 @@ def _pieces(labels: Labels, cell: Cell) -> list[_Piece]:
     found = labels.of_cell.get(cell.index, [])
     if len(found) < 2:
         return [_Piece(cell.text, cell.x0, cell.x1, cell.y0, cell.y1)]
-    stops = [label.start for label in found[1:]] + [len(cell.text)]
-    starts = [0, *(label.start for label in found[1:])]
+    # Words that nobody knows belong to the label behind them.
+    starts = [0, *(label.end for label in found[:-1])]
+    stops = [*starts[1:], len(cell.text)]
     return [
         _Piece(
             cell.text[start:stop],
@@ -135,9 +136,10 @@ def _merged(pieces: Sequence[_Piece]) -> list[_Piece]:
     for piece in sorted(pieces, key=lambda p: (p.y0, p.x0)):
         for index, other in enumerate(merged):
             common = min(piece.x1, other.x1) - max(piece.x0, other.x0)
-            if common > 0.3 * min(piece.x1 - piece.x0, other.x1 - other.x0) and piece.y0 > other.y0 + 1:
+            apart = _exact(piece.text) and _exact(other.text) and not _exact(_joined(other, piece))
+            if common > 0.3 * min(piece.x1 - piece.x0, other.x1 - other.x0) and piece.y0 > other.y0 + 1 and not apart:
                 merged[index] = _Piece(
-                    f"{other.text} {piece.text}" if not other.text.endswith("-") else other.text[:-1] + piece.text,
+                    _joined(other, piece),
                     min(piece.x0, other.x0),
                     max(piece.x1, other.x1),
                     other.y0,
@@ -147,6 +149,15 @@ def _merged(pieces: Sequence[_Piece]) -> list[_Piece]:
         else:
             merged.append(piece)
     return sorted(merged, key=lambda p: p.x0)
+
+
+def _joined(one: _Piece, other: _Piece) -> str:
+    return one.text[:-1] + other.text if one.text.endswith("-") else f"{one.text} {other.text}"
+
+
+def _exact(text: str) -> bool:
+    words = key(text)
+    return any(words in keys for keys in COLUMNS.values())
 
 
 def _named(pieces: Sequence[_Piece]) -> list[Column]:
@@ -167,6 +178,25 @@ def _named(pieces: Sequence[_Piece]) -> list[Column]:
         taken.setdefault(column.name, index)
         taken[column.name] = index
         columns.append(column)
+    return _with_amount(_with_quantity(columns))
+
+
+def _with_amount(columns: list[Column]) -> list[Column]:
+    """What a line costs stands last: a heading at the right that nobody knows is that, if no other one is."""
+    if any(column.name in ("net_amount", "gross_amount") for column in columns) or not columns:
+        return columns
+    last = columns[-1]
+    return [*columns[:-1], replace(last, name="net_amount")] if last.name.startswith("column ") else columns
+
+
+def _with_quantity(columns: list[Column]) -> list[Column]:
+    """English invoices call the quantity `amount` too: the first of two, if nothing else is a quantity."""
+    names = [column.name for column in columns]
+    if "quantity" in names or "net_amount" not in names:
+        return columns
+    for index, column in enumerate(columns[: names.index("net_amount")]):
+        if column.key == frozenset({"amount"}):
+            return [*columns[:index], replace(column, name="quantity", key=frozenset({"quantity"})), *columns[index + 1 :]]
     return columns
 
 

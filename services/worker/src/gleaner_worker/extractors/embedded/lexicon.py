@@ -15,7 +15,7 @@ from gleaner_values import fold
 
 Key = frozenset[str]
 
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?|#|№|%")
+_WORD = re.compile(r"w/o|[^\W_]+(?:'[^\W_]+)?|#|№|%")
 _COMPOUND = re.compile(
     r"^(?P<head>.{2,}?)s?(?P<tail>nummer|nr|datum|date|betrag|summe|sum|preis|adresse|anschrift|bezeichnung|bedrag|total|no|id|"
     r"wert|satz|prijs|adres|menge|number|amount)$"

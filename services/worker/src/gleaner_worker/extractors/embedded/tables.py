@@ -1,15 +1,16 @@
 """Lines of an invoice: columns by their headings, rows by the column that has a number in each of them."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from gleaner.v1 import schemas_pb2
-from gleaner_values import DecimalMark, find_amounts, find_numbers, letters
-from gleaner_worker.extractors.embedded.candidates import Candidate, best_first, labelled
+from gleaner_values import DecimalMark, find_amounts, find_dates, find_numbers, letters
+from gleaner_worker.extractors.embedded.candidates import Candidate, best_first, is_heading, labelled
 from gleaner_worker.extractors.embedded.cells import Cell, Span, rows_of
 from gleaner_worker.extractors.embedded.headings import Column, Table, find_tables
 from gleaner_worker.extractors.embedded.labels import Labels
-from gleaner_worker.extractors.embedded.lexicon import CONCEPTS, Key
+from gleaner_worker.extractors.embedded.lexicon import CONCEPTS, KNOWN, Key, tokens
 from gleaner_worker.extractors.embedded.readers import pieces
 from gleaner_worker.extractors.embedded.search import Search
 from gleaner_worker.extractors.embedded.targets import Target, target
@@ -19,8 +20,10 @@ Row = dict[str, Candidate]
 _SUM_KEYS: frozenset[Key] = frozenset(
     k for name in ("line_total", "net_total", "tax_total", "total", "amount_due", "sub_total") for k in CONCEPTS[name].keys
 )
+_SUM_WORDS = frozenset({"total", "net", "gross", "sub", "vat", "tax"})
 _ANCHORS = ("quantity", "net_amount", "unit_price", "gross_amount")
 _NUMERIC = frozenset({"number", "amount"})
+_PARTICULAR = re.compile(r"[^:]{2,30}:|.*\d{5}")  # `Serial no.: 4711`, below the name of the thing
 _MOST_ROWS = 500
 _AGREES = Decimal("0.02")
 
@@ -55,9 +58,15 @@ def _rows(search: Search, table: Table, members: Mapping[str, Target]) -> list[R
     if anchor is None:
         return []
     starts = [i for i, cells in enumerate(filled) if _number_in(cells.get(anchor, ()))]
+    amount = next((c.name for c in table.columns if c.name in ("net_amount", "gross_amount") and c.name != anchor), None)
+    if amount:
+        # A number without an amount beside or right below it belongs to the text of the line above.
+        starts = [i for i in starts if any(_number_in(cells.get(amount, ())) for cells in filled[i : i + 2])]
+    texts = [c for c in table.columns if c.name == "description"]
+    right = max((_right_edge(s) for c in texts for cells in filled for s in cells.get(c.name, ())), default=0.0)
     rows = []
     for start, stop in zip(starts, [*starts[1:], len(filled)], strict=True):
-        row = _row(table, filled[start:stop], members, search.conventions.decimal_mark)
+        row = _row(table, filled[start:stop], members, search.conventions.decimal_mark, right)
         if row:
             rows.append(row)
     return rows
@@ -66,6 +75,9 @@ def _rows(search: Search, table: Table, members: Mapping[str, Target]) -> list[R
 def _body(labels: Labels, table: Table) -> Iterator[list[Cell]]:
     """The printed rows under the headings, up to the sums."""
     for row in rows_of(table.cells):
+        said = {token.name for token in tokens(row[0].text)}
+        if said & _SUM_WORDS and said <= KNOWN and any(c.amounts for c in row[1:]) and is_heading(row[0]):
+            return
         first = labels.of_cell.get(row[0].index, [])
         if first and first[0].start <= 1 and first[0].key in _SUM_KEYS and any(c.amounts for c in row):
             return
@@ -84,43 +96,58 @@ def _by_column(columns: Sequence[Column], row: Sequence[Cell]) -> dict[str, list
     for cell in row:
         for span in _parts(columns, cell):
             column = _column_of(columns, cell.x_at(span.start), _right_edge(span))
-            if column is not None:
-                filled.setdefault(column.name, []).append(span)
+            filled.setdefault(_by_look(columns, column, span).name, []).append(span)
     return filled
 
 
+def _by_look(columns: Sequence[Column], column: Column, span: Span) -> Column:
+    """Of two columns in the same place, as headings above each other make them, the one that the text looks like."""
+    rivals = [c for c in columns if min(c.x1, column.x1) - max(c.x0, column.x0) > 0.5 * min(c.x1 - c.x0, column.x1 - column.x0)]
+    if len(rivals) < 2:
+        return column
+    letters_alone = sum(c.isalpha() for c in span.text) > sum(c.isdigit() for c in span.text) and len(span.text) > 6
+    wanted = "description" if letters_alone else "article"
+    return next((c for c in rivals if c.name == wanted), column)
+
+
 def _parts(columns: Sequence[Column], cell: Cell) -> list[Span]:
-    """A cell as one span, or as several where its words are numbers that stand in different columns."""
-    whole = cell.span(0, len(cell.text))
-    if len(cell.words) == 1:
-        return [whole]
+    """A cell as one span, or with the numbers before its text, and the amounts behind it, as spans of their own."""
+    words = [cell.span(at, at + len(word.text)) for at, word in zip(cell.starts, cell.words, strict=True)]
+    first = next((i for i, word in enumerate(words) if not _is_number(word.text)), len(words))
+    last = len(words)
+    while last > first and _is_value(words[last - 1].text):
+        last -= 1
+    groups = [[word] for word in words[:first]] + [words[first:last]] + [[word] for word in words[last:]]
     spans: list[Span] = []
-    last: Column | None = None
-    for at, word in zip(cell.starts, cell.words, strict=True):
-        span = cell.span(at, at + len(word.text))
-        column = _column_of(columns, cell.x_at(at), _right_edge(span))
-        standalone = any(c.isdigit() for c in word.text)
-        if spans and (column is last or not (standalone or any(c.isdigit() for c in spans[-1].text))):
-            spans[-1] = cell.span(spans[-1].start, span.end)
+    for group in groups:
+        if not group:
+            continue
+        span = cell.span(group[0].start, group[-1].end)
+        here = _column_of(columns, cell.x_at(span.start), _right_edge(span))
+        before = spans[-1] if spans else None
+        if before is not None and here is _column_of(columns, cell.x_at(before.start), _right_edge(before)):
+            spans[-1] = cell.span(before.start, span.end)
         else:
             spans.append(span)
-            last = column
     return spans
+
+
+def _is_value(word: str) -> bool:
+    """Whether a word behind a text is an amount with a fraction, or a date."""
+    return bool(find_dates(word)) or (_is_number(word) and any(amount.decimals for amount in find_amounts(word)))
+
+
+def _is_number(word: str) -> bool:
+    return any(c.isdigit() for c in word) and not any(c.isalpha() for c in word)
 
 
 def _right_edge(span: Span) -> float:
     return span.cell.x1 if span.end >= len(span.cell.text) else span.cell.x_at(max(span.end - 1, span.start))
 
 
-def _column_of(columns: Sequence[Column], x0: float, x1: float) -> Column | None:
-    best = max(columns, key=lambda c: (min(x1, c.x1) - max(x0, c.x0)))
-    overlap = min(x1, best.x1) - max(x0, best.x0)
-    if overlap > 0:
-        return best
-    left = [c for c in columns if c.x0 <= x0]
-    if overlap > -20:
-        return best
-    return left[-1] if left else None
+def _column_of(columns: Sequence[Column], x0: float, x1: float) -> Column:
+    """The column whose heading shares most of the width, or stands nearest."""
+    return max(columns, key=lambda c: min(x1, c.x1) - max(x0, c.x0))
 
 
 def _anchor(table: Table, filled: Sequence[Mapping[str, Sequence[Span]]]) -> str | None:
@@ -138,7 +165,11 @@ def _number_in(spans: Sequence[Span]) -> bool:
 
 
 def _row(
-    table: Table, lines: Sequence[Mapping[str, Sequence[Span]]], members: Mapping[str, Target], mark: DecimalMark
+    table: Table,
+    lines: Sequence[Mapping[str, Sequence[Span]]],
+    members: Mapping[str, Target],
+    mark: DecimalMark,
+    right: float,
 ) -> Row:
     row: Row = {}
     for name, wanted in members.items():
@@ -148,7 +179,7 @@ def _row(
         if wanted.kind in _NUMERIC or wanted.kind == "date":
             found = _first_value(wanted, [span for line in lines for span in line.get(column, ())])
         else:
-            found = _text(lines, column)
+            found = _text(lines, column, right)
         if found is not None:
             row[name] = found
     numbers = sum(members[name].kind in _NUMERIC for name in row)
@@ -166,7 +197,7 @@ def _first_value(wanted: Target, spans: Sequence[Span]) -> Candidate | None:
     return None
 
 
-def _text(lines: Sequence[Mapping[str, Sequence[Span]]], column: str) -> Candidate | None:
+def _text(lines: Sequence[Mapping[str, Sequence[Span]]], column: str, right: float) -> Candidate | None:
     """The text of a row's column: its first line, and the next ones where that one plainly goes on."""
     spans: list[Span] = []
     for line in lines[:4]:
@@ -175,16 +206,22 @@ def _text(lines: Sequence[Mapping[str, Sequence[Span]]], column: str) -> Candida
             if spans:
                 break
             continue
-        if spans and not _goes_on(spans[-1], here[0]):
+        if spans and not _goes_on(spans[-1], here[0], right):
             break
         spans += here
     return Candidate(tuple(spans), 0.75, "table") if spans else None
 
 
-def _goes_on(span: Span, following: Span) -> bool:
+def _goes_on(span: Span, following: Span, right: float) -> bool:
+    """Whether a text goes on in the line below: it says so, or its next word would not have fitted before `right`."""
     near = following.cell.y0 - span.cell.y1 < 1.2 * span.cell.height
     text = following.text.lstrip()
-    return near and (span.text.rstrip().endswith((",", "-", "&", "/")) or text[:1].islower() or text.startswith("("))
+    first_word = (following.words[0].x1 - following.words[0].x0) / max(span.words[-1].x1 - span.words[0].x0, 1e-6)
+    wide = _right_edge(span) + first_word * (_right_edge(span) - span.cell.x_at(span.start)) > right - 1
+    tight = wide and following.cell.y0 - span.cell.y1 < 0.9 * span.cell.height and not _PARTICULAR.match(text)
+    return near and (
+        span.text.rstrip().endswith((",", "-", "&", "/")) or text[:1].islower() or text.startswith("(") or tight
+    )
 
 
 def _weighed(row: Row, table: Table, mark: DecimalMark) -> Row:
