@@ -54,6 +54,7 @@ check-protos: setup
 .PHONY: check-generated
 check-generated: setup
 	tools/generate --check
+	python tools/docs.py --check
 
 .PHONY: generate
 generate: setup ## generate code from protos/ into libs/protos
@@ -61,7 +62,7 @@ generate: setup ## generate code from protos/ into libs/protos
 
 .PHONY: docs
 docs: setup ## print the pages of docs/ that come from the code
-	tools/docs
+	python tools/docs.py
 
 .PHONY: manifests
 manifests: setup ## render the Kubernetes manifests and validate them
