@@ -41,7 +41,8 @@ class Search:
             case "integer":
                 return self._number(str(value.integer))
             case "flag":
-                return [place for form in (_YES if value.flag else _NO) for place in self._literally(form)]
+                forms = _YES if value.flag else _NO
+                return [place for form in forms for place in self._literally(form) if self._ends_there(place)]
         return []
 
     def around(self, place: Place) -> list[Neighbour]:
@@ -50,6 +51,12 @@ class Search:
         if known is None:
             known = self._around[place.key] = surroundings(self.pages[place.page], place)
         return known
+
+    def _ends_there(self, place: Place) -> bool:
+        """Whether nothing follows on the line, or after a mark: `no` is an answer, `no further questions` is none."""
+        page, last = self.pages[place.page], place.slices[-1]
+        line = page.cells[page.cell_of[last.word]].words
+        return last.word == line[-1] or not page.words[last.word].text[-1].isalnum()
 
     def _text(self, text: str) -> list[Place]:
         known = self._texts.get(text)
