@@ -109,15 +109,13 @@ def _arrows(moves: Any) -> Iterator[str]:
 
 def settings_page() -> str:
     """docs/settings.md."""
-    used: dict[str, tuple[FieldInfo, set[str]]] = {}
+    used: dict[str, dict[str, FieldInfo]] = {}
     for service, settings in SERVICES.items():
         for name, field in _variables(settings):
-            used.setdefault(name, (field, set()))[1].add(service)
+            used.setdefault(name, {})[service] = field
     rows = "\n".join(
-        f"| `{name}` | {_default(field)} | {_who(services)} | {field.description} |"
-        for name, (field, services) in sorted(
-            used.items(), key=lambda item: (not item[0].startswith("GLEANER"), item[0])
-        )
+        f"| `{name}` | {_defaults(fields)} | {_who(set(fields))} | {next(iter(fields.values())).description} |"
+        for name, fields in sorted(used.items())
     )
     return f"""# Settings
 
