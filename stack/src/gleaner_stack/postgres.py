@@ -67,7 +67,7 @@ class EmbeddedPostgres:
     @property
     def url(self) -> str:
         """Address of the database `postgres`, as a superuser."""
-        return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self._port}/postgres"
+        return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self._port}/postgres?sslmode=disable"
 
     @property
     def pid(self) -> int:

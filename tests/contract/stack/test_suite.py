@@ -108,7 +108,7 @@ async def test_up_killed_with_9_leaves_nothing_running(up: Process) -> None:
 
 @pytest.mark.slow
 def test_the_demo_prints_fields_and_draws_pictures(tmp_path: Path) -> None:
-    command = [SCRIPTS / "gleaner", "demo", "--samples", SAMPLES, "--out", tmp_path]
+    command: list[str | Path] = [SCRIPTS / "gleaner", "demo", "--samples", SAMPLES, "--out", tmp_path]
     demo = subprocess.run(command, stdout=PIPE, text=True, timeout=100, check=False)
 
     assert demo.returncode == 0, demo.stdout
