@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from bench.accuracy import data, extraction, grounding, rasterised
+from bench.accuracy import data, extraction, grounding, pack, rasterised
 
 
 def main() -> None:
@@ -42,6 +42,8 @@ def _grounding(arguments: argparse.Namespace) -> dict[str, dict[str, object]]:
             print(figures.row(title), flush=True)
             if arguments.wrong:
                 print(*(f"      {miss}" for miss in figures.misses), sep="\n")
+    if arguments.pack:
+        print(pack.measure([s for name in ("nda", "adbuy") for s in data.samples(name, arguments.data)], read))
     return results
 
 
@@ -62,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rasterised", action="store_true", help="with --grounding: PDFs also as clean and noisy scans"
     )
+    parser.add_argument("--pack", action="store_true", help="with --grounding: also one document of 290 pages")
     parser.add_argument("--wrong", action="store_true", help="print every wrong answer")
     return parser.parse_args()
 

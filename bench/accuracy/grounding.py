@@ -206,20 +206,20 @@ def _result(
             fields[head] = _unforeseen(kind, head, value)
         entry = fields[head]
         if index == "":
-            document.fields.append(_leaf(path, entry, value))
+            document.fields.append(as_result(path, entry, value))
             continue
         parent = next((found for found in document.fields if found.path == head), None) or document.fields.add(
             path=head
         )
         if not member:
-            parent.children.append(_leaf(path, entry.items, value))
+            parent.children.append(as_result(path, entry.items, value))
             continue
         element_path = f"{head}[{index}]"
         element = next((found for found in parent.children if found.path == element_path), None) or parent.children.add(
             path=element_path
         )
         known = next((found for found in entry.items.fields if found.name == member), None)
-        element.children.append(_leaf(path, known or _guessed(member, value), value))
+        element.children.append(as_result(path, known or guessed(member, value), value))
     return results_pb2.ExtractionResult(documents=[document]), asked
 
 
@@ -228,11 +228,12 @@ def _unforeseen(kind: schemas_pb2.DocumentType, path: str, value: str) -> schema
     group = next((found for found in kind.field_groups if found.name == "document"), None) or kind.field_groups.add(
         name="document"
     )
-    group.fields.append(_guessed(path.rpartition(".")[2], value))
+    group.fields.append(guessed(path.rpartition(".")[2], value))
     return group.fields[-1]
 
 
-def _guessed(name: str, value: str) -> schemas_pb2.Field:
+def guessed(name: str, value: str) -> schemas_pb2.Field:
+    """A field by the look of its value."""
     if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
         kind = schemas_pb2.FIELD_TYPE_DATE
     elif re.fullmatch(r"-?\d+\.\d+", value):
@@ -242,7 +243,8 @@ def _guessed(name: str, value: str) -> schemas_pb2.Field:
     return schemas_pb2.Field(name=name, type=kind)
 
 
-def _leaf(path: str, entry: schemas_pb2.Field, text: str) -> results_pb2.FieldResult:
+def as_result(path: str, entry: schemas_pb2.Field, text: str) -> results_pb2.FieldResult:
+    """The labelled text as the field's typed value."""
     if entry.type in (schemas_pb2.FIELD_TYPE_MONEY, schemas_pb2.FIELD_TYPE_NUMBER) and re.fullmatch(
         r"-?\d+(\.\d+)?", text
     ):

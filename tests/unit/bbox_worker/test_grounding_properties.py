@@ -9,20 +9,7 @@ from gleaner_bbox_worker.grounding import ground
 from gleaner_documents import Page
 from support.printed_pages import printed_document, printed_lines
 
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+MONTHS = [date(2000, month, 1).strftime("%B") for month in range(1, 13)]
 FORMS = ("%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%y")
 # Fillers without figures: whatever is found was put there.
 fillers = st.lists(
