@@ -8,9 +8,11 @@ from support import pdf_bytes
 PDF = pdf_bytes.a_pdf(pdf_bytes.text(72, 700, "Invoice no. 4711"))
 
 
-def a_field(name: str = "number", **rest: Any) -> schemas_pb2.Field:
+def a_field(
+    name: str = "number", type: schemas_pb2.FieldType.ValueType = schemas_pb2.FIELD_TYPE_STRING, **rest: Any
+) -> schemas_pb2.Field:
     """A text field, unless told otherwise."""
-    return schemas_pb2.Field(**{"name": name, "type": schemas_pb2.FIELD_TYPE_STRING} | rest)
+    return schemas_pb2.Field(name=name, type=type, **rest)
 
 
 def a_schema(*fields: schemas_pb2.Field) -> schemas_pb2.Schema:

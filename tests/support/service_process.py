@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -62,7 +62,7 @@ class ServiceProcess:
 
 @asynccontextmanager
 async def running(
-    arguments: Sequence[str], *, listening: bool = True, **environment: str
+    arguments: Sequence[str], environment: Mapping[str, str] | None = None, *, listening: bool = True, **more: str
 ) -> AsyncIterator[ServiceProcess]:
     """`python ARGUMENTS` on a free port of loopback, once it listens; killed at the end of the block if need be."""
     process = await asyncio.create_subprocess_exec(
@@ -70,7 +70,7 @@ async def running(
         *arguments,
         stdin=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "GLEANER_LISTEN": "127.0.0.1:0", **environment},
+        env={**os.environ, "GLEANER_LISTEN": "127.0.0.1:0", **(environment or {}), **more},
     )
     service = ServiceProcess(process)
     try:

@@ -1,9 +1,11 @@
 import asyncio
+from collections.abc import Awaitable
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
-from gleaner.v1 import extraction_pb2
+from gleaner.v1 import extraction_pb2, schemas_pb2
 from gleaner.v1 import jobs_pb2 as pb
 from support import pdf_bytes
 from support.api import Api
@@ -13,9 +15,16 @@ from support.requests import PDF, a_field, a_request, a_schema, a_submit
 Code = grpc.StatusCode
 FIELD = "request.schema.document_types[0].field_groups[0].fields"
 
+SCHEMA_ALONE = extraction_pb2.ExtractionRequest(schema=a_schema())
+OF_NO_TYPE = schemas_pb2.Field.FromString(a_field().SerializeToString() + b"\x18\x63")  # type = 99
+
 BAD: list[tuple[str, pb.SubmitJobRequest, dict[str, str]]] = [
     ("nothing", pb.SubmitJobRequest(), {"request": "REQUIRED", "request.documents": "REQUIRED"}),
-    ("no documents", pb.SubmitJobRequest(request={"schema": a_schema()}), {"request.documents": "REQUIRED"}),
+    (
+        "no documents",
+        pb.SubmitJobRequest(request=extraction_pb2.ExtractionRequest(schema=a_schema())),
+        {"request.documents": "REQUIRED"},
+    ),
     ("empty document", a_submit(content=b""), {"request.documents[0].content": "BYTES_MIN_LEN"}),
     ("unsupported", a_submit(content=b"plain text"), {"request.documents[0].content": "DOCUMENT_UNSUPPORTED"}),
     ("damaged", a_submit(content=b"%PDF-1.7 and no more"), {"request.documents[0].content": "DOCUMENT_DAMAGED"}),
@@ -26,8 +35,8 @@ BAD: list[tuple[str, pb.SubmitJobRequest, dict[str, str]]] = [
     ),
     ("no field's name", a_submit(a_field(name="")), {f"{FIELD}[0].name": "STRING_PATTERN"}),
     ("two fields of a name", a_submit(a_field(), a_field()), {f"{FIELD}[1].name": "DUPLICATE_NAME"}),
-    ("unknown type", a_submit(a_field(type=99)), {f"{FIELD}[0].type": "ENUM_DEFINED_ONLY"}),
-    ("no type", a_submit(a_field(type=0)), {f"{FIELD}[0].type": "ENUM_NOT_IN"}),
+    ("unknown type", a_submit(OF_NO_TYPE), {f"{FIELD}[0].type": "ENUM_DEFINED_ONLY"}),
+    ("no type", a_submit(a_field(type=schemas_pb2.FIELD_TYPE_UNSPECIFIED)), {f"{FIELD}[0].type": "ENUM_NOT_IN"}),
     ("NUL", a_submit(a_field(description="a\0b")), {f"{FIELD}[0].description": "NUL"}),
     ("overlong key", a_submit(request_id="x" * 256), {"request_id": "STRING_MAX_LEN"}),
     ("key with a space", a_submit(request_id="a b"), {"request_id": "STRING_PATTERN"}),
@@ -65,7 +74,7 @@ async def test_a_bad_submit_is_told_all_that_is_wrong_and_stores_nothing(
 async def test_validate_says_the_same_without_running_anything(api: Api) -> None:
     good = await api.extraction.ValidateRequest(extraction_pb2.ValidateRequestRequest(request=a_request()))
     schema_alone = await api.extraction.ValidateRequest(
-        extraction_pb2.ValidateRequestRequest(request={"schema": a_schema()})
+        extraction_pb2.ValidateRequestRequest(request=extraction_pb2.ExtractionRequest(schema=a_schema()))
     )
     bad = await api.extraction.ValidateRequest(
         extraction_pb2.ValidateRequestRequest(request=a_request(a_field(name="\0"), a_field(), content=b"x"))
@@ -91,7 +100,8 @@ async def test_validate_lists_more_findings_than_fit_into_an_error(api: Api) -> 
 
 
 async def test_a_synchronous_call_is_checked_too(api: Api) -> None:
-    answer = await refused(api.extraction.Extract(extraction_pb2.ExtractRequest(request=a_request(a_field(type=0)))))
+    untyped = a_request(a_field(type=schemas_pb2.FIELD_TYPE_UNSPECIFIED))
+    answer = await refused(api.extraction.Extract(extraction_pb2.ExtractRequest(request=untyped)))
 
     assert fields(answer) == {f"{FIELD}[0].type": "ENUM_NOT_IN"}
 
@@ -104,7 +114,7 @@ async def test_without_workers_a_synchronous_call_is_unavailable(api: Api) -> No
 
 @pytest.mark.parametrize("name", ["", "jobs/1", "jobs/01890000-0000-7000-8000-00000000000Z", "tenants/x/jobs/1", "\0"])
 async def test_a_malformed_name_is_an_invalid_argument_everywhere(api: Api, name: str) -> None:
-    calls = [
+    calls: list[Awaitable[object]] = [
         api.stub.GetJob(pb.GetJobRequest(name=name)),
         api.stub.CancelJob(pb.CancelJobRequest(name=name)),
         api.stub.GetJobResult(pb.GetJobResultRequest(name=name)),
@@ -128,7 +138,7 @@ async def test_a_document_beyond_32_mib_and_a_message_beyond_40_are_told_apart(a
 
 async def test_a_deadline_ends_a_wait_in_the_server_and_a_hang_up_does_too(api: Api) -> None:
     job = await api.submitted()
-    wait = pb.GetJobResultRequest(name=job.name, wait_timeout={"seconds": 60})
+    wait = pb.GetJobResultRequest(name=job.name, wait_timeout=Duration(seconds=60))
     late = await refused(api.stub.GetJobResult(wait, timeout=0.2))
     call = api.stub.GetJobResult(wait)
     asyncio.get_running_loop().call_later(0.1, call.cancel)

@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 
 from gleaner.internal.v1 import stored_pb2
@@ -17,8 +18,10 @@ NOBODY = "jobs/01890000-0000-7000-8000-000000000000"
 FAILED = JobError("DOCUMENT_DAMAGED", "cannot be read")
 
 
-def seconds(value: float) -> timedelta:
-    return timedelta(seconds=value)
+def seconds(value: float) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(timedelta(seconds=value))
+    return duration
 
 
 class TestSubmit:

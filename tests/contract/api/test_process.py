@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha import reflection_pb2
@@ -72,8 +73,11 @@ async def listening(*workers: Worker) -> AsyncIterator[str]:
 @asynccontextmanager
 async def api(database_url: str, **environment: str) -> AsyncIterator[tuple[ServiceProcess, grpc.aio.Channel]]:
     """A ready api process."""
-    settings = {"GLEANER_WORKER_ADDRESSES": "", "GLEANER_DATABASE_URL": database_url} | environment
-    async with running(API, **settings) as process, grpc.aio.insecure_channel(process.address) as channel:
+    settings = {"GLEANER_WORKER_ADDRESSES": ""} | environment
+    async with (
+        running(API, settings, GLEANER_DATABASE_URL=database_url) as process,
+        grpc.aio.insecure_channel(process.address) as channel,
+    ):
         await process.logged("ready")
         yield process, channel
 
@@ -100,7 +104,7 @@ async def test_sigterm_flips_health_ends_streams_and_answers_who_waits(database_
         assert (await health.read()).status == SERVING
         stream = jobs.WatchJob(pb.WatchJobRequest(name=job.name, after_seq=job.seq))
         await stream.read()
-        waiting = jobs.GetJobResult(pb.GetJobResultRequest(name=job.name, wait_timeout={"seconds": 60}))
+        waiting = jobs.GetJobResult(pb.GetJobResultRequest(name=job.name, wait_timeout=Duration(seconds=60)))
         await jobs.GetJob(pb.GetJobRequest(name=job.name))  # sent after it on the same connection: it has arrived
 
         process.ask_to_stop()

@@ -67,7 +67,7 @@ async def test_everybody_gets_the_moves_after_what_they_saw(log: Log) -> None:
     stop.set()
     await reading
 
-    assert answers == [[1, 2, 3], [3], [1], [2, 3]]
+    assert [*answers] == [[1, 2, 3], [3], [1], [2, 3]]
 
 
 async def test_nobody_is_asked_while_nobody_watches(log: Log) -> None:
