@@ -96,9 +96,9 @@ def expected_calibration_error(answers: list[Answer]) -> float:
         if answer.given:
             bins[min(int(answer.confidence * BINS), BINS - 1)].append(answer)
     count = sum(len(group) for group in bins.values())
-    return sum(
-        abs(sum(a.right for a in group) - sum(a.confidence for a in group)) for group in bins.values()
-    ) / max(count, 1)
+    return sum(abs(sum(a.right for a in group) - sum(a.confidence for a in group)) for group in bins.values()) / max(
+        count, 1
+    )
 
 
 def right_when_sure(answers: list[Answer], least: float = 0.95) -> tuple[float, int]:
@@ -149,7 +149,8 @@ def _count_fields(report: Report, sample: Sample, values: dict[str, results_pb2.
 
 def _count_rows(report: Report, sample: Sample, result: results_pb2.FieldResult | None) -> None:
     given: list[dict[str, Any]] = [
-        {m.path.rpartition(".")[2]: printed(m.value) for m in row.children} for row in (result.children if result else ())
+        {m.path.rpartition(".")[2]: printed(m.value) for m in row.children}
+        for row in (result.children if result else ())
     ]
     report.rows_wanted += len(sample.rows)
     report.rows_given += len(given)

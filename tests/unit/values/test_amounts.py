@@ -1,9 +1,10 @@
 from decimal import Decimal
 
 import pytest
-from gleaner_values import DecimalMark, currency_of, find_amounts
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gleaner_values import DecimalMark, currency_of, find_amounts
 
 
 @pytest.mark.parametrize(

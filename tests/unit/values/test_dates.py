@@ -1,9 +1,10 @@
 from datetime import date
 
 import pytest
-from gleaner_values import DateOrder, find_dates, settle_order
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gleaner_values import DateOrder, find_dates, settle_order
 
 THE_DAY = date(2021, 4, 3)
 

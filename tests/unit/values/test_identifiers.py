@@ -1,4 +1,5 @@
 import pytest
+
 from gleaner_values import (
     find_bics,
     find_cards,

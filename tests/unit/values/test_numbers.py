@@ -1,6 +1,7 @@
 from decimal import Decimal
 
 import pytest
+
 from gleaner_values import DecimalMark, canonical, find_numbers, settle_mark
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from gleaner.v1 import schemas_pb2
 from gleaner.v1.results_pb2 import Money, Value
 from gleaner_values import Conventions, DateOrder, DecimalMark, fold, letters, parse, read_boolean, same_value, settle

@@ -1,6 +1,6 @@
 """Typed reading of printed values: dates, amounts, numbers, identifiers; and folding of text for comparison."""
 
-from gleaner_values.amounts import AmountReading, CurrencyReading, currency_of, find_amounts, find_currencies
+from gleaner_values.amounts import CODES, AmountReading, CurrencyReading, currency_of, find_amounts, find_currencies
 from gleaner_values.booleans import read_boolean
 from gleaner_values.dates import DateOrder, DateReading, find_dates, settle_order
 from gleaner_values.identifiers import (
@@ -25,6 +25,7 @@ from gleaner_values.text import fold, letters, tidy, words
 from gleaner_values.typed import Conventions, parse, same_value, settle
 
 __all__ = [
+    "CODES",
     "AmountReading",
     "Conventions",
     "CurrencyReading",

@@ -6,7 +6,6 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from gleaner.v1 import results_pb2, schemas_pb2
-
 from gleaner_values.amounts import AmountReading, currency_of, find_amounts
 from gleaner_values.booleans import read_boolean
 from gleaner_values.dates import DateOrder, find_dates, settle_order

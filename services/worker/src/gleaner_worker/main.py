@@ -30,7 +30,7 @@ async def main(settings: WorkerSettings) -> None:
             Peers("bbox worker", addresses(settings.bbox_worker_addresses), settings.channels)
         )
         offers = Offers(refiners, settings.channels)
-        pipeline = Pipeline(reader, catalogue())
+        pipeline = Pipeline(reader, catalogue(settings.model))
         slots = Slots(settings.runner.slots)
         jobs = JobRepository(database, max_lapses=settings.runner.max_lapses)
         leg = ExtractionLeg(

@@ -29,9 +29,7 @@ class Extractor(Protocol):
         """What requests call it, and results are signed with: `embedded`, `openai:gpt-5`."""
         ...
 
-    async def extract(
-        self, documents: Sequence[ReadDocument], request: extraction_pb2.ExtractionRequest
-    ) -> Extraction:
+    async def extract(self, documents: Sequence[ReadDocument], request: extraction_pb2.ExtractionRequest) -> Extraction:
         """The values found; `documents` are those of the request, read, in its order.
 
         Raises WorkError, whose class says whether another attempt may help.

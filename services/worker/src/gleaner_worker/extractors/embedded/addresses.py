@@ -14,7 +14,8 @@ _CITY_LINES = tuple(
     re.compile(form)
     for form in (
         # 1025 RX Amsterdam; D-63571 Gelnhausen; DE 12345 Beispielstadt; 41700 Dos Hermanas; 100-0001 Tokyo
-        rf"^(?:[A-Z]{{1,3}}[- ]\s?)?(?P<code>\d{{4}} ?[A-Z]{{2}}(?= )|\d{{4,6}}|\d{{3}} \d{{2}})[ ,]+{_CITY}(?P<rest>[,|(].*)?$",
+        rf"^(?:[A-Z]{{1,3}}[- ]\s?)?(?P<code>\d{{4}} ?[A-Z]{{2}}(?= )|\d{{4,6}}|\d{{3}} \d{{2}})[ ,]+{_CITY}"
+        r"(?P<rest>[,|(].*)?$",
         # Austin, TX 78701
         rf"^{_CITY},?\s+[A-Z]{{2}}\.?,?\s+(?P<code>\d{{5}}(?:-\d{{4}})?)$",
         # London SW1B 3BN
@@ -28,9 +29,12 @@ _CITY_LINES = tuple(
 _SEPARATOR = re.compile(r"\s+[●•·|‧∙*–—-]\s+|\s*[●•|]\s*|,\s+")
 _HOUSE = re.compile(r"\d")
 _MAX_LINES = 7
-_ATTENTION = re.compile(r"^(?:z\.? ?hd?\.?|attn|attention|t\.a\.v\.|c/o|att|à l'attention|herr|frau|mr|mrs|m\.|mme)\b", re.IGNORECASE)
+_ATTENTION = re.compile(
+    r"^(?:z\.? ?hd?\.?|attn|attention|t\.a\.v\.|c/o|att|à l'attention|herr|frau|mr|mrs|m\.|mme)\b", re.IGNORECASE
+)
 _PARTICULARS = re.compile(
-    r"@|www\.|https?:|\b(?:tel|fax|phone|mobil|iban|bic|hrb|hra|ust|vat|tva|btw|siret|kvk|steuer|e-?mail|gln|id)\b", re.IGNORECASE
+    r"@|www\.|https?:|\b(?:tel|fax|phone|mobil|iban|bic|hrb|hra|ust|vat|tva|btw|siret|kvk|steuer|e-?mail|gln|id)\b",
+    re.IGNORECASE,
 )
 
 
@@ -53,7 +57,7 @@ class Address:
 
 def find_addresses(sheet: Sheet, labels: Labels) -> list[Address]:
     """Every address with postal code and city, in reading order."""
-    found = []
+    found: list[Address | None] = []
     for cell in sheet.cells:
         if len(cell.text) > 160:
             continue
@@ -68,7 +72,11 @@ def looks_like_street(text: str) -> bool:
     """Whether a line may be a street with its number."""
     folded = fold(text)
     words = re.findall(r"[^\W\d_]+\.?|\d+", folded)
-    named = any(w in STREET_WORDS or w.rstrip(".").endswith(("strasse", "str", "straat", "weg", "platz", "allee", "gasse", "laan", "ring")) for w in words)
+    named = any(
+        w in STREET_WORDS
+        or w.rstrip(".").endswith(("strasse", "str", "straat", "weg", "platz", "allee", "gasse", "laan", "ring"))
+        for w in words
+    )
     return (named or _HOUSE.search(text) is not None) and any(c.isalpha() for c in text)
 
 
@@ -142,7 +150,10 @@ def _lines_above(sheet: Sheet, labels: Labels, cell: Cell) -> Iterator[Cell]:
         near = [
             c
             for c in page
-            if c.middle < last.y0 and last.y0 - c.y1 < reach and _aligned(labels, c, last) and c.height < 2.5 * last.height
+            if c.middle < last.y0
+            and last.y0 - c.y1 < reach
+            and _aligned(labels, c, last)
+            and c.height < 2.5 * last.height
         ]
         if not near:
             return

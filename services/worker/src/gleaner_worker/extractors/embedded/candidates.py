@@ -45,18 +45,18 @@ def labelled(
     sheet: Sheet, labels: Labels, keys: Mapping[Key, float], kind: str, field: schemas_pb2.Field
 ) -> list[Candidate]:
     """The candidates that labels of these keys lead to, each with its label's weight in its score."""
-    found = []
-    for key, weight in keys.items():
-        for label in labels.with_key(key):
-            for candidate in _around(sheet, labels, label, kind, field):
-                found.append(candidate.worth(candidate.score * weight - (_doubt(candidate) if kind == "amount" else 0.0)))
-    return found
+    return [
+        candidate.worth(candidate.score * weight - (_doubt(candidate) if kind == "amount" else 0.0))
+        for key, weight in keys.items()
+        for label in labels.with_key(key)
+        for candidate in _around(sheet, labels, label, kind, field)
+    ]
 
 
 def _doubt(candidate: Candidate) -> float:
     """A sum has cents or a currency; a bare whole number is rather a count."""
-    [amount, *_] = find_amounts(candidate.text) or [None]
-    return 0.3 if amount is None or (amount.decimals != 2 and not amount.has_currency_sign) else 0.0
+    has_cents = any(amount.decimals == 2 or amount.has_currency_sign for amount in find_amounts(candidate.text))
+    return 0.0 if has_cents else 0.3
 
 
 def best_first(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -78,13 +78,12 @@ def _around(sheet: Sheet, labels: Labels, label: Label, kind: str, field: schema
 def _behind(label: Label, kind: str, field: schemas_pb2.Field) -> Iterator[Candidate]:
     """In the label's own cell."""
     region = label.cell.text[label.end : label.value_end]
-    if kind in FREE and not label.closed:
-        score = 0.75
-    else:
-        score = 1.0 if label.closed else 0.95
+    score = 1.0 if label.closed else 0.75 if kind in FREE else 0.95
     for rank, (start, end) in enumerate(pieces(kind, region, field)):
         distance = 0.1 if kind not in FREE and start > 25 else 0.0
-        yield _candidate(label, label.cell, label.end + start, label.end + end, score - 0.05 * rank - distance, "behind")
+        yield _candidate(
+            label, label.cell, label.end + start, label.end + end, score - 0.05 * rank - distance, "behind"
+        )
 
 
 def _to_the_right(
@@ -112,7 +111,9 @@ def _below(sheet: Sheet, labels: Labels, label: Label, kind: str, field: schemas
     slack = cell.height
     left, right = label.x0 - slack, label.x1 + slack
     score = 0.8 if cell.text.rstrip().endswith(":") else 0.92
-    if any(labels.is_label(other) or is_heading(other) for other in (*sheet.right_of(cell)[:1], *sheet.left_of(cell)[:1])):
+    if any(
+        labels.is_label(other) or is_heading(other) for other in (*sheet.right_of(cell)[:1], *sheet.left_of(cell)[:1])
+    ):
         score += 0.02  # one of a row of headings
     taken = 0
     last = cell

@@ -19,9 +19,7 @@ class EmbeddedExtractor:
 
     name = "embedded"
 
-    async def extract(
-        self, documents: Sequence[ReadDocument], request: extraction_pb2.ExtractionRequest
-    ) -> Extraction:
+    async def extract(self, documents: Sequence[ReadDocument], request: extraction_pb2.ExtractionRequest) -> Extraction:
         """The values of each document; never fails for what stands on a page."""
         named = {document.name: document.document_type for document in request.documents}
         results = [

@@ -69,7 +69,17 @@ def _best_on_page(labels: Labels, cells: Sequence[Cell], members: Mapping[str, T
             table = _table(labels, band[:size], rows[index + size :], members)
             if table is not None:
                 score = 2 * len(table.column_of_member) + (1 if len(table.columns) > _LEAST_COLUMNS else 0)
-                if best is None or score > best[0] or (score == best[0] and size > 1 and band[0] is row and best[1].cells[:1] != table.cells[:1] and _follows(best[1], table)):
+                if (
+                    best is None
+                    or score > best[0]
+                    or (
+                        score == best[0]
+                        and size > 1
+                        and band[0] is row
+                        and best[1].cells[:1] != table.cells[:1]
+                        and _follows(best[1], table)
+                    )
+                ):
                     best = score, table
     return best
 
@@ -98,7 +108,11 @@ def _table(
     mapping: dict[str, str] = {}
     taken: set[str] = set()
     scored = sorted(
-        ((_fit(wanted, column), -index, name, column) for name, wanted in members.items() for index, column in enumerate(columns)),
+        (
+            (_fit(wanted, column), -index, name, column)
+            for name, wanted in members.items()
+            for index, column in enumerate(columns)
+        ),
         key=lambda entry: (-entry[0], entry[1]),
     )
     for fit, _, name, column in scored:
@@ -196,7 +210,11 @@ def _with_quantity(columns: list[Column]) -> list[Column]:
         return columns
     for index, column in enumerate(columns[: names.index("net_amount")]):
         if column.key == frozenset({"amount"}):
-            return [*columns[:index], replace(column, name="quantity", key=frozenset({"quantity"})), *columns[index + 1 :]]
+            return [
+                *columns[:index],
+                replace(column, name="quantity", key=frozenset({"quantity"})),
+                *columns[index + 1 :],
+            ]
     return columns
 
 

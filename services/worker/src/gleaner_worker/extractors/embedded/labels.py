@@ -27,7 +27,10 @@ _ATTRIBUTES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label in a cell: its key, its offsets with the marks behind it, and whether a colon or the cell's end closes it."""
+    """A label in a cell: its key, its offsets with the marks behind it, and whether a colon or the cell's end closes it.
+
+    `value_end` is where the next label begins; `size` counts its tokens.
+    """
 
     cell: Cell
     key: Key
@@ -70,13 +73,13 @@ class Labels:
 
     def is_label(self, cell: Cell) -> bool:
         """Whether the cell is nothing but labels."""
-        found = self.of_cell.get(cell.index)
-        return bool(found) and found[0].start <= 1 and not any(label.has_value for label in found or ())
+        found = self.of_cell.get(cell.index, [])
+        return bool(found) and found[0].start <= 1 and not any(label.has_value for label in found)
 
     def starts_with_label(self, cell: Cell) -> bool:
         """Whether the cell begins with a label that a colon or the end of the cell closes."""
-        found = self.of_cell.get(cell.index)
-        return bool(found) and found[0].start <= 1 and (found[0].closed or self.is_label(cell)) if found else False
+        found = self.of_cell.get(cell.index, [])
+        return bool(found) and found[0].start <= 1 and (found[0].closed or self.is_label(cell))
 
     def with_key(self, key: Key) -> list[Label]:
         """The labels of this key, in reading order."""
@@ -96,7 +99,9 @@ class Labels:
             if heads and len(heads) == 1 and self.is_label(left) and not left.text.rstrip().endswith(":"):
                 label = found[0]
                 key = label.key | heads[0].key
-                return [Label(cell, key, label.start, label.end, label.value_end, label.closed, label.size + heads[0].size)]
+                return [
+                    Label(cell, key, label.start, label.end, label.value_end, label.closed, label.size + heads[0].size)
+                ]
         return []
 
     def _find(self, cell: Cell) -> list[Label]:
@@ -123,17 +128,28 @@ class Labels:
         best = 0
         key: set[str] = set()
         for token in found[at : at + MAX_WORDS]:
-            if token.name not in self._words or token.name in key or (run and ":" in text[found[at + run - 1].end : token.start]):
+            if (
+                token.name not in self._words
+                or token.name in key
+                or (run and ":" in text[found[at + run - 1].end : token.start])
+            ):
                 break
             run += 1
             key.add(token.name)
             if frozenset(key) in self._keys:
                 best = run
-        if best and best < run and found[at + best].name in _ATTRIBUTES and not _CLOSED.match(text, found[at + best - 1].end):
+        if (
+            best
+            and best < run
+            and found[at + best].name in _ATTRIBUTES
+            and not _CLOSED.match(text, found[at + best - 1].end)
+        ):
             return 0  # a longer label that nobody knows
         return best
 
-    def _label(self, cell: Cell, text: str, found: list[Token], at: int, size: int, *, after_label: bool) -> Label | None:
+    def _label(
+        self, cell: Cell, text: str, found: list[Token], at: int, size: int, *, after_label: bool
+    ) -> Label | None:
         start, end = found[at].start, found[at + size - 1].end
         closed = _CLOSED.match(text, end) is not None
         before = text[:start]
@@ -153,4 +169,3 @@ class Labels:
             closed or stop >= len(text.rstrip()),
             size,
         )
-

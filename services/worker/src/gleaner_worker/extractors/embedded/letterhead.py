@@ -17,8 +17,8 @@ _LEGAL = re.compile(
 )
 # What ends the head, and what only stands in between.
 _ENDS = re.compile(
-    r"(?<![^\W_])(?:tel|telephone|telefon|phone|fax|tax invoice|invoice|receipt|bill|date|datum|cashier|table|qty|rechnung|"
-    r"quittung|facture|ticket|item|slip|check|chk|e-?mail|www)(?![^\W_])|taxinvoice|tel[:.]|@",
+    r"(?<![^\W_])(?:tel|telephone|telefon|phone|fax|tax invoice|invoice|receipt|bill|date|datum|cashier|table|qty|"
+    r"rechnung|quittung|facture|ticket|item|slip|check|chk|e-?mail|www)(?![^\W_])|taxinvoice|tel[:.]|@",
     re.IGNORECASE,
 )
 _NUMBERS = re.compile(
@@ -51,8 +51,10 @@ class Letterhead:
         return []
 
     def _find_company(self) -> tuple[Candidate, int] | None:
-        """The company and the row after it: a line with a legal form, one that says what trade it is, else the first."""
-        legal = next((i for i, c in enumerate(self._rows) if _LEGAL.search(c.text) and not _NUMBERS.match(c.text)), None)
+        """The company and the row after it: a line with a legal form, else one that names a trade, else the first."""
+        legal = next(
+            (i for i, c in enumerate(self._rows) if _LEGAL.search(c.text) and not _NUMBERS.match(c.text)), None
+        )
         if legal is not None:
             return self._with_line_before(legal), legal + 1
         for index, cell in enumerate(self._rows[:5]):
@@ -69,7 +71,7 @@ class Letterhead:
         end = len(cell.text)
         if form and any(c.isdigit() for c in cell.text[form.end() :]):
             end = form.end()  # the registration behind it
-        spans = (Span(cell, 0, end),)
+        spans: tuple[Span, ...] = (Span(cell, 0, end),)
         if form and not any(c.isalpha() for c in cell.text[: form.start()]) and index:
             before = self._rows[index - 1]
             spans = (Span(before, 0, len(before.text)), *spans)

@@ -51,7 +51,16 @@ _TOKEN_OF = {fold(form): token for token, forms in _DATA["tokens"].items() for f
 _NOISE = frozenset(fold(word) for word in _DATA["noise"].split())
 _GLUED = 7
 # Pieces of glued words: long enough not to be found everywhere.
-_PIECES = frozenset(form for form in (*_TOKEN_OF, *_NOISE) if form.isalpha() and (len(form) >= 4)) | {"no", "gst", "tax", "inv", "due", "net", "the", "of"}
+_PIECES = frozenset(form for form in (*_TOKEN_OF, *_NOISE) if form.isalpha() and (len(form) >= 4)) | {
+    "no",
+    "gst",
+    "tax",
+    "inv",
+    "due",
+    "net",
+    "the",
+    "of",
+}
 _LOOKALIKES = str.maketrans("0158", "olsb")
 KNOWN = frozenset(_TOKEN_OF.values())
 COMPANY_FORMS = frozenset(_DATA["company_forms"].split())
@@ -104,10 +113,9 @@ def _misread(word: str) -> tuple[str, ...]:
 def tokens(text: str) -> list[Token]:
     """The canonical tokens of a text with their offsets; offsets are exact where folding keeps the length."""
     lowered = text.casefold() if len(text.casefold()) == len(text) else text.lower()
-    found = []
+    found: list[Token] = []
     for match in _WORD.finditer(lowered):
-        for name in canonical(fold(match.group())):
-            found.append(Token(name, match.start(), match.end()))
+        found += [Token(name, match.start(), match.end()) for name in canonical(fold(match.group()))]
     return found
 
 

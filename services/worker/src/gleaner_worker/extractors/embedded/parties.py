@@ -11,7 +11,31 @@ from gleaner_worker.extractors.embedded.labels import Labels
 from gleaner_worker.extractors.embedded.lexicon import ROLES, Key
 
 _ROLE_OF_KEY: dict[Key, str] = {key: role for role, keys in ROLES.items() for key in keys}
-_HINTS = {"tel", "telefon", "phone", "fax", "www", "http", "https", "mail", "email", "iban", "bic", "ust", "vat", "tva", "btw", "hrb", "hra", "siret", "kvk", "swift", "geschaftsfuhrer", "web", "rcs"}
+_HINTS = {
+    "tel",
+    "telefon",
+    "phone",
+    "fax",
+    "www",
+    "http",
+    "https",
+    "mail",
+    "email",
+    "iban",
+    "bic",
+    "ust",
+    "vat",
+    "tva",
+    "btw",
+    "hrb",
+    "hra",
+    "siret",
+    "kvk",
+    "swift",
+    "geschaftsfuhrer",
+    "web",
+    "rcs",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +72,10 @@ class Parties:
         """The role of the block that a cell stands in or right under; empty if none."""
         for party in self.all:
             last = party.address.lines[-1]
-            inside = party.address.top.y0 <= cell.y0 <= last.y1 + 6 * last.height and abs(cell.x0 - last.x0) < 4 * last.height
+            inside = (
+                party.address.top.y0 <= cell.y0 <= last.y1 + 6 * last.height
+                and abs(cell.x0 - last.x0) < 4 * last.height
+            )
             if cell.page == last.page and inside and max(party.seller, party.buyer) > 0.6:
                 return "seller" if party.seller > party.buyer else "buyer"
         return ""
@@ -88,13 +115,21 @@ class Parties:
                         nearby.append((0.5 + gap, role))
                     elif gap < 3.5 and cell.x0 < top.x0 and len(self._sheet.row(cell)) == 1 and len(label.key) == 1:
                         nearby.append((1.5 + gap, role))
-                elif self._labels.is_label(cell) and cell.x1 <= top.x0 and abs(cell.middle - top.middle) < 0.6 * top.height:
+                elif (
+                    self._labels.is_label(cell)
+                    and cell.x1 <= top.x0
+                    and abs(cell.middle - top.middle) < 0.6 * top.height
+                ):
                     nearby.append((0.3, role))
         return min(nearby)[1] if nearby else ""
 
     def _role_by_place(self, address: Address) -> tuple[float, float]:
         top = address.top
-        if any(c.text.rstrip().endswith(":") and top.y0 - c.y1 < 3 * top.height and abs(c.x0 - top.x0) < top.height for c in self._sheet.by_page[top.page] if c.middle < top.y0):
+        if any(
+            c.text.rstrip().endswith(":") and top.y0 - c.y1 < 3 * top.height and abs(c.x0 - top.x0) < top.height
+            for c in self._sheet.by_page[top.page]
+            if c.middle < top.y0
+        ):
             return 0.45, 0.4  # somebody else's: a heading that names neither
         page = self._sheet.by_page[top.page]
         width, bottom = max(c.x1 for c in page), max(c.y1 for c in page)
@@ -120,13 +155,19 @@ class Parties:
             seller += 0.1
         if top.y0 == min(c.y0 for c in page) or high < 0.06:
             seller += 0.15
-        if any(0 < top.y0 - s.top.y1 < 6 * top.height and abs(s.top.x0 - top.x0) < 3 * top.height for s in self._senders):
+        if any(
+            0 < top.y0 - s.top.y1 < 6 * top.height and abs(s.top.x0 - top.x0) < 3 * top.height for s in self._senders
+        ):
             buyer += 0.3
         return min(seller, 0.92), min(buyer, 0.92)
 
     def _has_particulars(self, address: Address) -> bool:
         last = address.lines[-1]
-        under = [c for c in self._sheet.under(last, last.x0 - last.height, last.x0 + 10 * last.height, 6) if abs(c.x0 - last.x0) < 2 * last.height]
+        under = [
+            c
+            for c in self._sheet.under(last, last.x0 - last.height, last.x0 + 10 * last.height, 6)
+            if abs(c.x0 - last.x0) < 2 * last.height
+        ]
         words = {word for cell in under for word in letters_of_words(cell)}
         return bool(words & _HINTS)
 
@@ -140,7 +181,9 @@ class Parties:
                 text = label.cell.text[label.end : label.value_end]
                 if label.closed and any(c.isalpha() for c in text) and len(text) < 80:
                     start = label.end + len(text) - len(text.lstrip())
-                    found.append(Candidate((Span(label.cell, start, label.end + len(text.rstrip())),), 0.8, "role", label))
+                    found.append(
+                        Candidate((Span(label.cell, start, label.end + len(text.rstrip())),), 0.8, "role", label)
+                    )
         if role == "seller":
             found += self._companies()
         return found
@@ -181,5 +224,17 @@ def _values(address: Address, attribute: str) -> Sequence[tuple[tuple[Span, ...]
         case "city":
             return [((address.city,), 1.0)]
         case "address" if address.street:
-            return [((address.street, Span(address.city.cell, min(address.postcode.start, address.city.start), max(address.city.end, address.postcode.end))), 1.0)]
+            return [
+                (
+                    (
+                        address.street,
+                        Span(
+                            address.city.cell,
+                            min(address.postcode.start, address.city.start),
+                            max(address.city.end, address.postcode.end),
+                        ),
+                    ),
+                    1.0,
+                )
+            ]
     return []

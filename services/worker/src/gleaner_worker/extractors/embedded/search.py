@@ -37,7 +37,11 @@ class Search:
 
     def _is_receipt(self) -> bool:
         """Whether this comes out of a till: by its schema, or because cash was given and change returned."""
-        said = {t.name for text in (self.document_type.name.replace("_", " "), *self.document_type.hints) for t in tokens(text)}
+        said = {
+            t.name
+            for text in (self.document_type.name.replace("_", " "), *self.document_type.hints)
+            for t in tokens(text)
+        }
         paid = all(self.labels.with_key(frozenset({word})) for word in ("cash", "change"))
         return paid or "receipt" in said
 
@@ -46,9 +50,8 @@ class Search:
         chosen: dict[str, Candidate] = {}
         chosen.update(self._sums())
         for target in self.targets:
-            if target.path not in chosen and target.concept not in totals.CONCEPTS:
-                if candidate := self._best(target):
-                    chosen[target.path] = candidate
+            if target.concept not in totals.CONCEPTS and (candidate := self._best(target)):
+                chosen[target.path] = candidate
         return {path: c for path, c in chosen.items() if c.score >= ACCEPTED}
 
     def candidates(self, target: Target) -> list[Candidate]:
@@ -144,7 +147,9 @@ class Search:
         if not by_concept:
             return {}
         sums = {
-            concept: totals.read_sums(self._sum_candidates(concept, by_concept.get(concept)), self.conventions.decimal_mark)
+            concept: totals.read_sums(
+                self._sum_candidates(concept, by_concept.get(concept)), self.conventions.decimal_mark
+            )
             for concept in (*totals.CONCEPTS, *totals.HELPERS)
             if concept in CONCEPTS
         }

@@ -18,7 +18,9 @@ from gleaner_worker.extractors.embedded.targets import Target, target
 Row = dict[str, Candidate]
 
 _SUM_KEYS: frozenset[Key] = frozenset(
-    k for name in ("line_total", "net_total", "tax_total", "total", "amount_due", "sub_total") for k in CONCEPTS[name].keys
+    k
+    for name in ("line_total", "net_total", "tax_total", "total", "amount_due", "sub_total")
+    for k in CONCEPTS[name].keys
 )
 _SUM_WORDS = frozenset({"total", "net", "gross", "sub", "vat", "tax"})
 _ANCHORS = ("quantity", "net_amount", "unit_price", "gross_amount")
@@ -58,7 +60,9 @@ def _rows(search: Search, table: Table, members: Mapping[str, Target]) -> list[R
     if anchor is None:
         return []
     starts = [i for i, cells in enumerate(filled) if _number_in(cells.get(anchor, ()))]
-    amount = next((c.name for c in table.columns if c.name in ("net_amount", "gross_amount") and c.name != anchor), None)
+    amount = next(
+        (c.name for c in table.columns if c.name in ("net_amount", "gross_amount") and c.name != anchor), None
+    )
     if amount:
         # A number without an amount beside or right below it belongs to the text of the line above.
         starts = [i for i in starts if any(_number_in(cells.get(amount, ())) for cells in filled[i : i + 2])]
@@ -102,7 +106,11 @@ def _by_column(columns: Sequence[Column], row: Sequence[Cell]) -> dict[str, list
 
 def _by_look(columns: Sequence[Column], column: Column, span: Span) -> Column:
     """Of two columns in the same place, as headings above each other make them, the one that the text looks like."""
-    rivals = [c for c in columns if min(c.x1, column.x1) - max(c.x0, column.x0) > 0.5 * min(c.x1 - c.x0, column.x1 - column.x0)]
+    rivals = [
+        c
+        for c in columns
+        if min(c.x1, column.x1) - max(c.x0, column.x0) > 0.5 * min(c.x1 - c.x0, column.x1 - column.x0)
+    ]
     if len(rivals) < 2:
         return column
     letters_alone = sum(c.isalpha() for c in span.text) > sum(c.isdigit() for c in span.text) and len(span.text) > 6

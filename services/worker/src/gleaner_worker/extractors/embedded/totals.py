@@ -46,10 +46,18 @@ def choose(sums: Mapping[str, Sequence[Sum]]) -> dict[str, tuple[Sum, float]]:
     best = -1.0
     options = [(*sums.get(concept, ()), None) for concept in ("total", "net_total", "tax_total")]
     if len(options[0]) == 1:  # nothing is called a total: the sum before it, then
-        options[0] = (*(Sum(s.candidate.worth(s.candidate.score - 0.3), s.amount) for s in sums.get("sub_total", ())), None)
+        options[0] = (
+            *(Sum(s.candidate.worth(s.candidate.score - 0.3), s.amount) for s in sums.get("sub_total", ())),
+            None,
+        )
     for total, net, tax in product(*options):
         worth = sum(s.candidate.score for s in (total, net, tax) if s) + _agreement(total, net, tax, sums)
-        if total is not None and net is not None and net.candidate.cell is total.candidate.cell and net.amount == total.amount:
+        if (
+            total is not None
+            and net is not None
+            and net.candidate.cell is total.candidate.cell
+            and net.amount == total.amount
+        ):
             worth -= 0.4
         if worth > best:
             best = worth
@@ -63,18 +71,14 @@ def choose(sums: Mapping[str, Sequence[Sum]]) -> dict[str, tuple[Sum, float]]:
     return result
 
 
-def _agreement(
-    total: Sum | None, net: Sum | None, tax: Sum | None, sums: Mapping[str, Sequence[Sum]]
-) -> float:
+def _agreement(total: Sum | None, net: Sum | None, tax: Sum | None, sums: Mapping[str, Sequence[Sum]]) -> float:
     worth = 0.0
     if total and net and tax:
         if abs(net.amount + tax.amount - total.amount) < _CENT:
             worth += _SUM if tax.amount else _SAME
         else:
             worth -= 0.25
-    elif total and net and abs(total.amount) < abs(net.amount):
-        worth -= 0.3
-    elif total and tax and abs(tax.amount) > abs(total.amount) / 2:
+    elif total and ((net and abs(total.amount) < abs(net.amount)) or (tax and abs(tax.amount) > abs(total.amount) / 2)):
         worth -= 0.3
     if total:
         worth += _paid(total.amount, sums)
@@ -108,15 +112,11 @@ def _boosted(chosen: Sum, concept: str, together: Mapping[str, Sum], sums: Mappi
     return score
 
 
-def _follower(
-    concept: str, chosen: Mapping[str, Sum], sums: Mapping[str, Sequence[Sum]]
-) -> tuple[Sum, float] | None:
+def _follower(concept: str, chosen: Mapping[str, Sum], sums: Mapping[str, Sequence[Sum]]) -> tuple[Sum, float] | None:
     """The sum of the lines is the net total unless charges come in between; what is due is the total less advances."""
     leader = chosen.get("net_total" if concept == "line_total" else "total")
     options = list(sums.get(concept, ()))
-    scored = [
-        (s, s.candidate.score + (0.1 if leader and s.amount == leader.amount else 0.0)) for s in options
-    ]
+    scored = [(s, s.candidate.score + (0.1 if leader and s.amount == leader.amount else 0.0)) for s in options]
     best = max(scored, key=lambda pair: pair[1], default=None)
     if best and best[1] >= 0.5:
         return best
