@@ -56,7 +56,7 @@ def _text_layers(data: Path, limit: int | None) -> None:
 
 
 def _ocr(data: Path, limit: int | None, settings: ReaderSettings, misses: bool) -> None:
-    right = read = labelled = digits_right = digits = lines = covered = pages = 0
+    right = read = labelled = worded = worded_all = digits_right = digits = lines = covered = pages = 0
     shares: list[float] = []
     took = 0.0
     for path in sorted((data / "sroie").glob("*.jpg"))[:limit]:
@@ -69,6 +69,7 @@ def _ocr(data: Path, limit: int | None, settings: ReaderSettings, misses: bool) 
         meant = Counter(token.upper() for line in truth for token in line[5].split())
         both = said & meant
         right, read, labelled = right + both.total(), read + said.total(), labelled + meant.total()
+        worded, worded_all = worded + _with_letter(both), worded_all + _with_letter(said) + _with_letter(meant)
         digits_right, digits = digits_right + _with_digit(both), digits + _with_digit(meant)
         overlaps = [_covered(page, line) for line in truth]
         shares += overlaps
@@ -79,6 +80,7 @@ def _ocr(data: Path, limit: int | None, settings: ReaderSettings, misses: bool) 
     precision, recall = right / max(read, 1), right / max(labelled, 1)
     print(f"OCR          {pages} pages: {pages / took:.2f} pages/s with {settings.ocr_threads} threads")
     print(f"words        P {precision:.3f} R {recall:.3f} F1 {2 * right / max(read + labelled, 1):.3f}")
+    print(f"  not punctuation alone    F1 {2 * worded / max(worded_all, 1):.3f}")
     print(f"with digits  R {digits_right / max(digits, 1):.3f}")
     print(f"lines        {covered / max(lines, 1):.3f} with IoU >= .5, mean {sum(shares) / max(lines, 1):.3f}")
     print(f"memory       {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB at most")
@@ -86,6 +88,10 @@ def _ocr(data: Path, limit: int | None, settings: ReaderSettings, misses: bool) 
 
 def _with_digit(tokens: Counter[str]) -> int:
     return sum(count for token, count in tokens.items() if any(c.isdigit() for c in token))
+
+
+def _with_letter(tokens: Counter[str]) -> int:
+    return sum(count for token, count in tokens.items() if any(c.isalnum() for c in token))
 
 
 def _listed(tokens: Counter[str]) -> str:
