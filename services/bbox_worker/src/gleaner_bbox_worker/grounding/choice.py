@@ -14,9 +14,11 @@ from gleaner_bbox_worker.grounding.search import Search
 from gleaner_bbox_worker.grounding.wants import Want
 from gleaner_values import tidy
 
-_TAKEN = 0.3
-_WITH_GROUP = 0.4
+_TAKEN = 0.1
+_WITH_GROUP = 0.6
+_LATER, _SOON = 0.25, 3
 _ENOUGH_SPOTS = 30
+_APART_DOWN, _APART_ASIDE = 0.02, 0.4
 _LEAST_LABEL = 0.3
 
 Spot = tuple[int, Rect]
@@ -79,7 +81,7 @@ class Chooser:
                 + label
                 + 1.5 * self._as_estimated(place, estimates)
                 + 0.1 * self._as_printed(place, want)
-                - 0.12 * (1 - math.exp(-rank / 8))
+                - _LATER * (1 - math.exp(-rank / _SOON))
             )
         want.places = kept
         return scores
@@ -120,6 +122,6 @@ def _company(spot: Spot, others: Sequence[Sequence[Spot]]) -> float:
             if number == page:
                 down = max(0.0, other.y0 - box.y1, box.y0 - other.y1)
                 aside = max(0.0, other.x0 - box.x1, box.x0 - other.x1)
-                nearest = max(nearest, math.exp(-(down / 0.05 + aside / 0.2)))
+                nearest = max(nearest, math.exp(-(down / _APART_DOWN + aside / _APART_ASIDE)))
         total += nearest
     return total / (len(others) + 1)  # one neighbour alone proves little

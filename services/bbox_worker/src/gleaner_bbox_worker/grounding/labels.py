@@ -8,6 +8,7 @@ from gleaner_bbox_worker.grounding.folding import fold
 from gleaner_bbox_worker.grounding.index import PageIndex
 from gleaner_bbox_worker.grounding.places import Place, Rect, Slice
 from gleaner_bbox_worker.grounding.vocabulary import COMMON, SLIGHT, TURNING, meanings
+from gleaner_values.amounts import CODES
 
 _PROSE = 9  # so many words beside each other are a sentence, and hold a label's words by chance
 _FEW = 4
@@ -63,7 +64,9 @@ def _phrase(text: str, weight: float) -> Phrase:
 
 
 def _weight(part: str) -> float:
-    return 0.2 if part in SLIGHT or part.isdigit() else 0.6 if part in COMMON else 1.0
+    if part.isdigit():
+        return 0.05
+    return 0.2 if part in SLIGHT else 0.6 if part in COMMON else 1.0
 
 
 def _printed(phrase: Phrase, neighbours: Sequence[Neighbour]) -> float:
@@ -123,9 +126,10 @@ def _neighbour(page: PageIndex, words: tuple[int, ...], nearness: float) -> Neig
 
 
 def _told(texts: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """What words say as a label, and their letters; nothing if they are figures only."""
+    """What words say as a label, and their letters; nothing if they are figures and currencies only."""
     parts = tuple(part for text in texts for part in meanings(text))
-    return (parts, "".join(map(fold, texts))) if any(map(str.isalpha, parts)) else ((), "")
+    telling = any(part.isalpha() and part.upper() not in CODES for part in parts)
+    return (parts, "".join(map(fold, texts))) if telling else ((), "")
 
 
 def _before(page: PageIndex, cell: int, first: Slice) -> Iterator[Neighbour]:
@@ -134,8 +138,9 @@ def _before(page: PageIndex, cell: int, first: Slice) -> Iterator[Neighbour]:
     head = page.words[first.word].text[: first.start]
     if any(map(str.isalpha, head)):
         yield Neighbour(*_told([head]), 1.0)
-    for reach, nearness in ((3, 1.0), (8, 0.8)):
-        neighbour = _neighbour(page, words[max(0, at - reach) : at], nearness)
+    spelled = [n for n in range(max(0, at - 8), at) if any(map(str.isalpha, page.folded[words[n]]))]
+    for begin, nearness in ((spelled[-3:], 1.0), (spelled, 0.8)):
+        neighbour = _neighbour(page, words[begin[0] : at], nearness) if begin else None
         if neighbour:
             yield neighbour
 

@@ -13,7 +13,7 @@ from gleaner_bbox_worker.grounding.labels import Neighbour, surroundings
 from gleaner_bbox_worker.grounding.places import Place
 from gleaner_bbox_worker.grounding.typed import Dates, Numbers, date_fit, order_of
 from gleaner_documents.pages import ReadDocument
-from gleaner_values import DateOrder, find_dates, find_numbers
+from gleaner_values import DateOrder, find_amounts, find_dates, find_numbers
 
 _YES = ("yes", "true", "y", "ja", "oui", "si", "sí", "sim", "x", "☒", "☑", "✓", "✔", "✗")
 _NO = ("no", "false", "n", "nein", "non", "nee", "não", "☐")
@@ -78,7 +78,7 @@ class Search:
         for day in find_dates(stripped):
             if day.end - day.start == len(stripped):
                 return [place for value in day.values for place in self._date(value.isoformat())]
-        for number in find_numbers(stripped):
+        for number in (*find_numbers(stripped), *find_amounts(stripped)):
             if number.end - number.start == len(stripped) and not stripped.isdigit():
                 return [place for value in number.values for place in self._number(str(value))]
         return []
