@@ -97,7 +97,7 @@ def _copy(site: Path, cache: Path) -> Path:
     """Copy programs and libraries once; their RPATH is relative, so the layout of the wheel stays."""
     target = cache / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
     if not target.exists():
-        cache.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_passable(cache)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".copy-") as unfinished:
             copy = Path(unfinished, "copy")
             skip = shutil.ignore_patterns("include")
@@ -114,6 +114,13 @@ def _copy(site: Path, cache: Path) -> Path:
     if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise PostgresError(f"{target} is not root's alone; remove it, it is made anew")
     return target
+
+
+def make_passable(folder: Path) -> None:
+    """Make a folder and what is missing above it so that everybody may pass, whatever root's umask says."""
+    for missing in reversed([path for path in [folder, *folder.parents] if not path.exists()]):
+        missing.mkdir()
+        missing.chmod(0o755)
 
 
 def _readable_to_all(folder: Path) -> None:

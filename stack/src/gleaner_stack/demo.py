@@ -34,8 +34,8 @@ def run_demo(samples: Path, out: Path) -> int:
             stack = Stack(StackOptions(), lambda name, line: file.write(f"{name:<{WIDTH}} | {line}\n"))
             asyncio.run(_show(stack, samples, out))
     except (StackError, PostgresError, CommandFailed) as error:
-        _say(f"{error}\nthe end of {path}:")
-        sys.stdout.writelines(path.read_text(encoding="utf-8").splitlines(keepends=True)[-20:])
+        last = path.read_text(encoding="utf-8").splitlines()[-20:]
+        _say("\n".join([str(error), *([f"the end of {path}:"] if last else []), *last]))
         return 1
     _say(f"\neverything was ended again; {time.monotonic() - begun:.1f} s in all")
     return 0

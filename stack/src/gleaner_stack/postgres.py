@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-from gleaner_stack.binaries import Account, PostgresError, account, embedded, environment, run
+from gleaner_stack.binaries import Account, PostgresError, account, embedded, environment, make_passable, run
 from gleaner_stack.guard import guarded
 from gleaner_stack.ports import LOOPBACK, PortTaken, free_ports, refuse_taken
 
@@ -234,6 +234,8 @@ async def _to_its_end(work: Callable[[], None]) -> None:
 def _own(data: Path, runner: Account | None) -> None:
     """Make the data directory, and make sure that whoever runs Postgres can use it."""
     try:
+        if runner:
+            make_passable(data.parent)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if runner and data.stat().st_uid != runner.uid and not any(data.iterdir()):
             os.chown(data, runner.uid, runner.gid)

@@ -170,7 +170,11 @@ def test_root_runs_a_copy_where_the_checkout_is_closed_to_others(data: Path, mon
     monkeypatch.syspath_prepend(home)
     runner = binaries.account()
 
-    bindir = binaries.embedded(runner, cache=data.parent / "cache")
+    umask = os.umask(0o077)  # what an administrator may have
+    try:
+        bindir = binaries.embedded(runner, cache=data.parent / "cache" / "here")
+    finally:
+        os.umask(umask)
 
     assert data.parent / "cache" in bindir.parents
     assert home.stat().st_mode & 0o777 == 0o700
