@@ -78,9 +78,11 @@ class Search:
         for day in find_dates(stripped):
             if day.end - day.start == len(stripped):
                 return [place for value in day.values for place in self._date(value.isoformat())]
-        for number in (*find_numbers(stripped), *find_amounts(stripped)):
-            if number.end - number.start == len(stripped) and not stripped.isdigit():
-                return [place for value in number.values for place in self._number(str(value))]
+        readings = [(number.start, number.end, number.values) for number in find_numbers(stripped)]
+        readings += [(amount.start, amount.end, amount.values) for amount in find_amounts(stripped)]
+        for start, end, values in readings:
+            if end - start == len(stripped) and not stripped.isdigit():
+                return [place for value in values for place in self._number(str(value))]
         return []
 
     def _similar(self, sought: Needle) -> list[Place]:
