@@ -77,15 +77,16 @@ mtype z; byte z_with, z_who;  /* a statement whose sender gave up, and which may
 #define fits(t) (token_fits(t) && state == R)
 #endif
 
-inline log() { assert(seq == logged + 1); logged = seq }
+inline log() { assert(seq == logged + 1); /* P5 */ logged = seq }
 inline free() { seq++; holder = 0; lease = 0 }
 inline finish(to) {
-    free(); state = to; finals++; assert(finals == 1);
+    free(); state = to;
+    if
+    :: log(); finals++; assert(finals == 1)  /* P1 */
 #ifdef EVENT_APART
-    if :: log() :: skip fi  /* the process may die between its two statements */
-#else
-    log()
+    :: true  /* the process died between its two statements */
 #endif
+    fi
 }
 inline lapse() {  /* the run is not counted, the lapse is */
     attempt--;
@@ -104,7 +105,7 @@ inline make(what, t, who) {
         if
         :: state == Q && !locked ->
             free(); state = R; token++; attempt++; holder = who; lease = LEASE; grant = token; log();
-            assert(token - base <= MAX_ATTEMPTS + MAX_LAPSES + HAND_BACKS - 1)
+            assert(token - base <= MAX_ATTEMPTS + MAX_LAPSES + HAND_BACKS - 1)  /* P6 */
         :: else
         fi
     :: what == RENEW ->
@@ -116,14 +117,14 @@ inline make(what, t, who) {
     :: else ->
         if
         :: fits(t) ->
-            assert(t == token && state == R || over); reply = YES;  /* `over` is left to the assertion on final events */
+            assert(t == token && state == R || over); /* P2, what is over is P1's */ reply = YES;
             if
             :: what == OK -> out = OK; out_token = t; finish(S)
             :: what == BAD -> out = BAD; out_token = t; finish(F)
             :: what == PART -> out = PART; out_token = t; free(); state = Q; leg = 2; series(); log()
             :: what == AGAIN -> free(); state = Q; log()
             :: what == BACK ->
-                assert(!who || (!working(who - 1) || w[who - 1].has != t) && w[who - 1].got != t);
+                assert(!who || (!working(who - 1) || w[who - 1].has != t) && w[who - 1].got != t);  /* P8 */
                 if
                 :: hand_backs < HAND_BACKS -> hand_backs++; attempt--; free(); state = Q; log()
                 :: else -> lapse()
@@ -190,7 +191,7 @@ proctype Work(byte i) {
             w[i].sent = LEASE;
 #endif
             w[i].has = w[i].got; w[i].left = w[i].sent; w[i].want = (w[i].left -> RENEW : BACK);
-            assert(alone(i))
+            assert(alone(i))  /* P3 */
         :: w[i].asks == RENEW && w[i].answer == YES ->
             count_renewal;
 #ifdef COUNTDOWN_FROM_ANSWER
@@ -203,9 +204,9 @@ proctype Work(byte i) {
 #else
         :: w[i].asks == RENEW && w[i].answer != YES ->
 #endif
-            assert(w[i].has != token || state != R); drop()
+            assert(w[i].has != token || state != R); /* P9 */ drop()
         :: w[i].asks != CLAIM && w[i].asks != RENEW ->
-            assert(w[i].answer == YES || w[i].asks != out || w[i].has != out_token); drop()
+            assert(w[i].answer == YES || w[i].asks != out || w[i].has != out_token); /* P10 */ drop()
         :: else
         fi;
         answered() }
@@ -249,7 +250,8 @@ proctype Rescue() {
 #else
             :: state == R && !lease ->
 #endif
-                assert(!holder || (!working(holder - 1) || w[holder - 1].has != token) && w[holder - 1].trouble);
+                assert(!holder || !working(holder - 1) || w[holder - 1].has != token);  /* P3 */
+                assert(!holder || w[holder - 1].trouble);  /* P7 */
                 lapse()
             :: else
             fi }
@@ -276,7 +278,8 @@ inline tick(i) {
 proctype Clock() {
     do
     :: atomic { (!w[0].up || !w[0].due) && (!w[1].up || !w[1].due) ->
-        assert(over == (finals == 1) && logged == seq);
+        assert(over == (finals == 1));  /* P1 */
+        assert(logged == seq);  /* P5 */
         less(lease); tick(0); tick(1) }
     od
 }
@@ -304,7 +307,7 @@ proctype World() {
 #ifndef GAP_BY_FAILURES
         w[i].fresh = 0;  /* a pause is a gap too */
 #endif
-        assert(alone(i)); i = 0 }
+        assert(alone(i)); /* P3 */ i = 0 }
     od
 }
 
@@ -315,7 +318,7 @@ proctype Client() {
     :: atomic { !down && !locked && state == Q && leg == 1 -> finish(C) }  /* without allow_running */
 #ifdef TWO_STEP_CANCEL
     :: atomic { !down && !locked -> cancel_from(state == Q, false) };
-       atomic { !down && !locked -> if :: !hit -> cancel_from(state == R, false) :: else fi; assert(hit || over) }
+       atomic { !down && !locked -> if :: !hit -> cancel_from(state == R, false) :: else fi; assert(hit || over) }  /* P4 */
 #elif defined(CANCEL_ANY)
     :: atomic { !down && !locked -> finish(C) }
 #else
@@ -327,7 +330,7 @@ proctype Client() {
     :: atomic { !down && !locked -> cancel_from(leg == FIRST && state == Q, leg == FIRST && state == R) };
        atomic { !down && !locked ->
         if :: !hit -> cancel_from(leg == 3 - FIRST && state == Q, leg == 3 - FIRST && state == R) :: else fi;
-        assert(hit || over) }
+        assert(hit || over) }  /* P4 */
 #endif
     :: true
     fi;
@@ -340,5 +343,5 @@ proctype Client() {
 init { atomic { run Work(0); run Work(1); run Rescue(); run Clock(); run World(); run Client() } }
 
 #ifdef LIVE
-ltl ends { <>[] over }
+ltl ends { <>[] over }  /* P11 */
 #endif
