@@ -14,8 +14,7 @@ _CITY_LINES = tuple(
     re.compile(form)
     for form in (
         # 1025 RX Amsterdam; D-63571 Gelnhausen; DE 12345 Beispielstadt; 41700 Dos Hermanas; 100-0001 Tokyo
-        rf"^(?:[A-Z]{{1,3}}[- ]\s?)?(?P<code>\d{{4}} ?[A-Z]{{2}}(?= )|\d{{4,6}}|\d{{3}} \d{{2}})[ ,]+{_CITY}"
-        r"(?P<rest>[,|(].*)?$",
+        rf"^(?:[A-Z]{{1,3}}[- ]\s?)?(?P<code>\d{{4}} ?[A-Z]{{2}}(?= )|\d{{4,6}}|\d{{3}} \d{{2}})[ ,]+{_CITY}(?:[,|(].*)?$",
         # Austin, TX 78701
         rf"^{_CITY},?\s+[A-Z]{{2}}\.?,?\s+(?P<code>\d{{5}}(?:-\d{{4}})?)$",
         # London SW1B 3BN

@@ -21,7 +21,7 @@ def bare_dates(sheet: Sheet) -> list[Candidate]:
             before = cell.text[: date.start]
             left = sheet.left_of(cell)[:1] if not before.strip() else []
             led_by_place = _PLACE_AND_DATE.match(before or (left[0].text if left else ""))
-            score = 0.84 if led_by_place else 0.56 if _is_alone(cell, date.start, date.end) else 0.44
+            score = 0.84 if led_by_place else 0.58 if _is_alone(cell, date.start, date.end) else 0.52
             depth = min(cell.index / max(len(sheet.cells), 1), 1.0)
             found.append(Candidate((Span(cell, date.start, date.end),), score - 0.1 * depth - 0.02 * rank, "bare"))
     return found

@@ -18,7 +18,7 @@ _TAIL = re.compile(r"[\s:.#=)*°>\]]*")
 _CLOSED = re.compile(r"\s*[)\].]?\s*:")
 _BOUNDARY = re.compile(r"[:|•●·;,/(]\s*$|\s[-–]\s$|\d\s*$")
 # A sum may be told by its last words: `Takeout total`.
-_SUMS = frozenset({"total", "amount"})
+_SUMS = frozenset({"total"})
 # What makes another thing of the label before it.
 _ATTRIBUTES = frozenset(
     {"no", "code", "name", "date", "reference", "type", "external", "address", "time", "terms", "method", "period"}
@@ -27,7 +27,7 @@ _ATTRIBUTES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label in a cell: its key, its offsets with the marks behind it, and whether a colon or the cell's end closes it.
+    """A label in a cell: its key, its offsets with the marks behind it, whether a colon or the cell's end closes it.
 
     `value_end` is where the next label begins; `size` counts its tokens.
     """

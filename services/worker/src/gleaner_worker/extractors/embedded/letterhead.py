@@ -18,7 +18,8 @@ _LEGAL = re.compile(
 # What ends the head, and what only stands in between.
 _ENDS = re.compile(
     r"(?<![^\W_])(?:tel|telephone|telefon|phone|fax|tax invoice|invoice|receipt|bill|date|datum|cashier|table|qty|"
-    r"rechnung|quittung|facture|ticket|item|slip|check|chk|e-?mail|www)(?![^\W_])|taxinvoice|tel[:.]|@",
+    r"rechnung|quittung|facture|ticket|item|slip|check|chk|e-?mail|www|pay by|order|guest|server|pos|staff|carry out|dine in|"
+    r"take ?away|take ?out|goods|thank you)(?![^\W_])|taxinvoice|tel[:.]|@|(?<!\d)0\d{1,3}[- ]\d{6}",
     re.IGNORECASE,
 )
 _NUMBERS = re.compile(
@@ -26,7 +27,11 @@ _NUMBERS = re.compile(
     r"(?![^\W_]).{0,22}?[:#]|(?<![^\W_])gst\b|licensee of|^\W*\(?\s*(?:roc|co)\b",
     re.IGNORECASE,
 )
-_REGISTRATION = re.compile(r"^\W*(?:[a-z]{0,3}\d{5,12}\s?-?\s?[a-z]{0,2}|\d{4,}[-\s]?[a-z])\W*$", re.IGNORECASE)
+_REGISTRATION = re.compile(
+    r"^\W*(?:[a-z]{0,3}\d{6,12}\s?-?\s?[a-z]{0,2}|\d{4,6}-[a-z]{1,2}|\d{4,6}[a-z]|[a-z]{2}\d{5,8}-?[a-z]?)\W*$"
+    r"|^\W*(?:company|co\.?|gst|sst|roc|reg\.?|regn) (?:no|id|reg|number)\b",
+    re.IGNORECASE,
+)
 _POSTCODE = re.compile(r"(?<!\d)\d{5}(?!\d)")
 _HOUSE = re.compile(r"^\W*(?:hq|no|lot|unit|[a-z]{0,2})?[:.]?\s*-{0,2}\d+[\w/&-]*\s*[,.&\s]", re.IGNORECASE)
 
@@ -121,7 +126,10 @@ def _head(rows: Sequence[Sequence[Cell]]) -> Iterator[Cell]:
 
 
 def _is_between(text: str) -> bool:
-    return bool(_REGISTRATION.match(text) or _NUMBERS.search(text)) and not _POSTCODE.search(text)
+    if _REGISTRATION.match(text):
+        return True
+    number = _NUMBERS.search(text)
+    return number is not None and (number.start() <= 2 or not _POSTCODE.search(text))
 
 
 def _is_address(text: str) -> bool:

@@ -130,13 +130,13 @@ def _keys(labels: list[str]) -> tuple[Key, ...]:
     return tuple(frozenset(label.split()) for label in labels)
 
 
-CONCEPTS = {
+CONCEPTS: dict[str, Concept] = {
     name: Concept(name, entry["kind"], _keys(entry["labels"]), _keys(entry.get("reserve", [])))
     for name, entry in _DATA["concepts"].items()
 }
-COLUMNS = {name: _keys(labels) for name, labels in _DATA["columns"].items()}
-PARTY_ATTRIBUTES = {name: _keys(labels) for name, labels in _DATA["party_attributes"].items()}
-ROLES = {name: _keys(labels) for name, labels in _DATA["roles"].items()}
+COLUMNS: dict[str, tuple[Key, ...]] = {name: _keys(labels) for name, labels in _DATA["columns"].items()}
+PARTY_ATTRIBUTES: dict[str, tuple[Key, ...]] = {name: _keys(labels) for name, labels in _DATA["party_attributes"].items()}
+ROLES: dict[str, tuple[Key, ...]] = {name: _keys(labels) for name, labels in _DATA["roles"].items()}
 LABEL_KEYS = frozenset(
     k
     for keys in (

@@ -7,6 +7,7 @@ from gleaner_documents.pages import ReadDocument, TextSource, Word
 from gleaner_values import Conventions, parse
 from gleaner_worker.extractors.embedded.candidates import Candidate
 from gleaner_worker.extractors.embedded.cells import Span
+from gleaner_worker.extractors.embedded.mending import mended
 
 _SOURCES = {
     TextSource.PDF_TEXT: documents_pb2.TEXT_SOURCE_PDF_TEXT,
@@ -65,7 +66,15 @@ class Reporter:
 
     def value(self, field: schemas_pb2.Field, candidate: Candidate) -> results_pb2.Value | None:
         """The candidate's text as a value of the field."""
-        return parse(field, candidate.meaning or candidate.text, self._conventions)
+        text = candidate.meaning or candidate.text
+        if field.type == schemas_pb2.FIELD_TYPE_STRING and not candidate.meaning and self._is_read(candidate):
+            text = mended(text)
+        return parse(field, text, self._conventions)
+
+    def _is_read(self, candidate: Candidate) -> bool:
+        return self._sources[candidate.cell.page] == documents_pb2.TEXT_SOURCE_OCR and not any(
+            candidate.text == word.text for word in candidate.spans[0].words
+        )
 
 
 def _least(confidences: Sequence[float]) -> float:

@@ -1,6 +1,6 @@
 """The search through one document: candidates for each target, and the choice among them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gleaner.v1 import schemas_pb2
@@ -153,12 +153,24 @@ class Search:
             for concept in (*totals.CONCEPTS, *totals.HELPERS)
             if concept in CONCEPTS
         }
+        sums["total"] = [*sums["total"], *self._paid(sums)]
         chosen = totals.choose(sums)
         return {
             target.path: chosen[concept][0].candidate.worth(chosen[concept][1])
             for concept, target in by_concept.items()
             if concept in chosen
         }
+
+    def _paid(self, sums: Mapping[str, Sequence[totals.Sum]]) -> list[totals.Sum]:
+        """Where the amount stands that was paid, cash less change, if no label leads there."""
+        known = {s.amount for s in sums["total"]}
+        paid = {c.amount - abs(r.amount) for c in sums["cash"][:2] for r in sums["change"][:2] if c.amount > r.amount > 0}
+        return [
+            totals.Sum(Candidate((Span(cell, amount.start, amount.end),), 0.5, "paid"), value)
+            for cell in reversed(self.sheet.cells)
+            for amount in cell.amounts
+            if (value := amount.settled(self.conventions.decimal_mark)) in paid - known and amount.decimals == 2
+        ][:1]
 
     def _sum_candidates(self, concept: str, target: Target | None) -> Sequence[Candidate]:
         keys = target.keys if target else {k: 0.9 - 0.005 * i for i, k in enumerate(CONCEPTS[concept].keys)}

@@ -242,5 +242,5 @@ def _weighed(row: Row, table: Table, mark: DecimalMark) -> Row:
     amount = values.get("net_amount", values.get("gross_amount"))
     if quantity is None or price is None or amount is None:
         return row
-    agrees = abs(quantity * price - amount) <= _AGREES * max(abs(amount), 1)
+    agrees = abs(quantity * price - amount) <= _AGREES * max(abs(amount), Decimal(1))
     return {name: c.worth(c.score + (0.15 if agrees else -0.1)) for name, c in row.items()}

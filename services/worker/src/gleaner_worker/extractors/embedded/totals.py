@@ -11,8 +11,10 @@ from gleaner_worker.extractors.embedded.candidates import Candidate, best_first
 CONCEPTS = ("line_total", "net_total", "tax_total", "total", "amount_due")
 HELPERS = ("cash", "change", "rounding", "prepaid", "discount", "sub_total")
 _CENT = Decimal("0.011")
+_HALF_CENT = Decimal("0.0051")
 _SUM = 0.30  # what it is worth that two sums make a third
 _SAME = 0.08
+_PAID = 0.35  # that it is what was paid, or what rounding leads to
 _MOST = 7
 
 
@@ -37,7 +39,8 @@ def read_sums(candidates: Sequence[Candidate], mark: DecimalMark) -> list[Sum]:
         kept = found.get(amount)
         if kept is None or score > kept.candidate.score:
             found[amount] = Sum(candidate.worth(score), amount)
-    return sorted(found.values(), key=lambda s: -s.candidate.score)[:_MOST]
+    with_cents = [s for s in found.values() if "." in s.candidate.text or "," in s.candidate.text]
+    return sorted(with_cents or found.values(), key=lambda s: -s.candidate.score)[:_MOST]
 
 
 def choose(sums: Mapping[str, Sequence[Sum]]) -> dict[str, tuple[Sum, float]]:
@@ -74,29 +77,36 @@ def choose(sums: Mapping[str, Sequence[Sum]]) -> dict[str, tuple[Sum, float]]:
 def _agreement(total: Sum | None, net: Sum | None, tax: Sum | None, sums: Mapping[str, Sequence[Sum]]) -> float:
     worth = 0.0
     if total and net and tax:
-        if abs(net.amount + tax.amount - total.amount) < _CENT:
+        if _adds_up(total, net, tax, sums):
             worth += _SUM if tax.amount else _SAME
         else:
             worth -= 0.25
     elif total and ((net and abs(total.amount) < abs(net.amount)) or (tax and abs(tax.amount) > abs(total.amount) / 2)):
         worth -= 0.3
+    if total and total.amount < 0 and any(s.amount > 0 for s in sums.get("total", ())):
+        worth -= 0.4
     if total:
         worth += _paid(total.amount, sums)
         if all(abs(s.amount) <= abs(total.amount) for s in sums.get("total", ())):
-            worth += 0.06  # parts of it, by rate of tax, add up too
+            worth += 0.15  # parts of it, by rate of tax, add up too
     if net and tax and tax.amount and abs(tax.amount) > abs(net.amount) / 2:
         worth -= 0.3
     return worth
+
+
+def _adds_up(total: Sum, net: Sum, tax: Sum, sums: Mapping[str, Sequence[Sum]]) -> bool:
+    roundings = {Decimal(0), *(s.amount for s in sums.get("rounding", ())[:3])}
+    return any(abs(net.amount + tax.amount + rounding - total.amount) < _HALF_CENT for rounding in roundings)
 
 
 def _paid(total: Decimal, sums: Mapping[str, Sequence[Sum]]) -> float:
     """What it is worth that cash less change, or a part sum with its rounding, makes the total."""
     for cash, change in product(sums.get("cash", ())[:3], sums.get("change", ())[:3]):
         if abs(cash.amount - abs(change.amount) - total) < _CENT and cash.amount > 0:
-            return 0.2
+            return _PAID
     for part, rounding in product(sums.get("total", ())[:4], sums.get("rounding", ())[:3]):
         if rounding.amount and abs(part.amount + rounding.amount - total) < Decimal("0.001"):
-            return 0.25
+            return _PAID
     return 0.0
 
 
@@ -104,9 +114,8 @@ def _boosted(chosen: Sum, concept: str, together: Mapping[str, Sum], sums: Mappi
     score = chosen.candidate.score
     parts = [together.get(name) for name in ("total", "net_total", "tax_total")]
     if all(parts):
-        total, net, tax = (p.amount for p in parts if p)
-        score += 0.15 if abs(net + tax - total) < _CENT and tax else 0.0
-        score -= 0.25 if abs(net + tax - total) >= _CENT else 0.0
+        total, net, tax = (part for part in parts if part)
+        score += (0.15 if tax.amount else 0.0) if _adds_up(total, net, tax, sums) else -0.25
     if concept == "total" and _paid(chosen.amount, sums) > 0:
         score += 0.15
     return score
