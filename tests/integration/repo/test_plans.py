@@ -24,8 +24,22 @@ HOT = dict(STATEMENTS) | {
     name: sql.read(name)
     for name in ("submit", "find_submitted", "renew", "lease_of", "get_job", "get_result", "events_of", "list_jobs")
 }
+HOT |= {
+    name: sql.read(name)
+    for name in (
+        "claim_deliveries",
+        "renew_deliveries",
+        "finish_delivery",
+        "defer_delivery",
+        "redeliver",
+        "get_delivery",
+        "delivery_content",
+        "list_deliveries",
+        "list_deliveries_of_job",
+    )
+}
 # What reads every leased row, or every row of the small queue, on purpose.
-_ALLOWED_FILTERS = ("queue_leased_idx",)
+_ALLOWED_FILTERS = ("queue_leased_idx", "deliveries_sending_idx")
 
 _FILL = f"""
 INSERT INTO jobs (id, tenant_id, fingerprint, request, about)
@@ -35,6 +49,9 @@ SELECT lpad(to_hex(n), 32, '0')::uuid, 3, 'default', 1, 1, 'SUCCEEDED', false, 1
 FROM generate_series(1, {FINISHED}) AS n;
 INSERT INTO events (era, job_id, seq, tenant_id, type, leg, series, attempt, final)
 SELECT 1, lpad(to_hex(n), 32, '0')::uuid, 3, 'default', 7, 1, 1, 1, true FROM generate_series(1, {FINISHED}) AS n;
+INSERT INTO deliveries (event_id, endpoint_id, tenant_id, job_id, seq, type, url, state, ready)
+SELECT gen_random_uuid(), '{UUID(int=0)}', 'default', lpad(to_hex(n), 32, '0')::uuid, 3, 7, 'u', 'DELIVERED', false
+FROM generate_series(1, {FINISHED}) AS n;
 INSERT INTO jobs (id, tenant_id, fingerprint, request, about)
 SELECT lpad(to_hex(n), 32, '0')::uuid, 'default', 'f', 'r', 'a'
 FROM generate_series({FINISHED} + 1, {FINISHED} + {ALIVE}) AS n;

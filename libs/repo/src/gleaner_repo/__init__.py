@@ -1,5 +1,14 @@
 """The only code that speaks SQL: moves, claims, events, migrations."""
 
+from gleaner_repo.deliveries import (
+    ClaimedDelivery,
+    Content,
+    Delivery,
+    DeliveryLease,
+    DeliveryRepository,
+    DeliveryState,
+    Tried,
+)
 from gleaner_repo.documents import DocumentRepository
 from gleaner_repo.jobs import JobRepository
 from gleaner_repo.pool import Database, open_database
@@ -21,9 +30,15 @@ from gleaner_repo.rows import (
 from gleaner_repo.settings import DatabaseSettings
 
 __all__ = [
+    "ClaimedDelivery",
     "ClaimedJob",
+    "Content",
     "Database",
     "DatabaseSettings",
+    "Delivery",
+    "DeliveryLease",
+    "DeliveryRepository",
+    "DeliveryState",
     "DocumentRepository",
     "Doubt",
     "Event",
@@ -38,5 +53,6 @@ __all__ = [
     "StaleLease",
     "StaleWait",
     "Submitted",
+    "Tried",
     "open_database",
 ]

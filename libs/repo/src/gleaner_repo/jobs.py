@@ -158,7 +158,7 @@ class JobRepository:
     async def events_of(self, after: Mapping[UUID, int]) -> list[Event]:
         """The events of jobs after a seq each, ordered by job and seq; at most 1,000 a job."""
         rows = await self._database.fetch(_EVENTS_OF, list(after), list(after.values()))
-        return [_event(row) for row in rows]
+        return [event_of(row) for row in rows]
 
     # What a worker does, on the extraction's leg.
 
@@ -418,7 +418,8 @@ def _job(row: asyncpg.Record) -> Job:
     )
 
 
-def _event(row: asyncpg.Record) -> Event:
+def event_of(row: asyncpg.Record) -> Event:
+    """The event in a row that has all columns of one."""
     name = moves.EVENT_NAMES[row["type"]]
     state, refinement = moves.states_after(name, row["leg"])
     cancelled = name in ("job.cancelled", "job.refinement_cancelled")
