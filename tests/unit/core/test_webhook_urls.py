@@ -49,6 +49,9 @@ def test_what_is_public_may_be_called(url: str) -> None:
         "http://192.168.1.1/",
         "http://100.64.0.1/",
         "http://169.254.169.254/latest/meta-data/",
+        "http://192.0.0.8/",
+        "http://168.63.129.16/",
+        "http://192.88.99.1/",
         "http://224.0.0.1/",
         "http://255.255.255.255/",
         "http://[::1]/",
@@ -58,6 +61,11 @@ def test_what_is_public_may_be_called(url: str) -> None:
         "http://[::ffff:127.0.0.1]/",
         "http://[64:ff9b::7f00:1]/",
         "http://[2002:7f00:1::]/",
+        "http://[::127.0.0.1]/",
+        "http://[fec0::1]/",
+        "http://[3fff::1]/",
+        "http://example.com:22/",
+        "http://example.com:0/",
     ],
 )
 def test_what_only_we_can_reach_may_not(url: str) -> None:

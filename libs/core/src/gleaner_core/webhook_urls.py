@@ -11,6 +11,13 @@ from urllib.parse import urlsplit
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# What the address library of Python 3.11 takes for public: service addresses and relays of the IANA's registries,
+# documentation, and the address at which a cloud's virtual machines find their agent's server.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "3fff::/20", "fec0::/10")
+)
+_LOWEST_FREE_PORT = 1024
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
 
 
@@ -18,7 +25,7 @@ def why_refused(url: str, *, allow_private: bool = False) -> str | None:
     """What is wrong with the URL as the target of a webhook, None if nothing is. Looks nothing up."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return "is no URL"
     if any(ord(character) <= 32 or ord(character) == 127 for character in url):
@@ -31,6 +38,8 @@ def why_refused(url: str, *, allow_private: bool = False) -> str | None:
         return "must not contain a user name or password"
     if allow_private:
         return None
+    if port is not None and port not in (80, 443) and port < _LOWEST_FREE_PORT:
+        return "must use port 80, 443 or one from 1024 on"
     return _why_host_refused(host.rstrip("."))
 
 
@@ -65,4 +74,6 @@ def is_public(address: Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
