@@ -15,6 +15,8 @@ from gleaner_bbox_worker.grounding.index import PageIndex, Stream
 from gleaner_bbox_worker.grounding.places import Match, Place, Slice
 
 _SHORTEST = 6
+_SEVERAL = 3  # words that make of a text an address or a sentence rather than an identifier
+_LOOKALIKES = frozenset(("0o", "o0", "1l", "l1", "1i", "i1", "5s", "s5", "8b", "b8"))
 
 
 def least_likeness(length: int, *, recognised: bool) -> float:
@@ -31,7 +33,8 @@ def find_similar(page: PageIndex, sought: Needle) -> Place | None:
     """The place most like the text, if it is alike enough; None otherwise."""
     text = sought.folded
     least = least_likeness(len(text), recognised=page.recognised)
-    if least > 1 or sum(c.isdigit() for c in text) > 0.5 * len(text) or not _shares_enough(page, text, least):
+    figures = sum(c.isdigit() for c in text) / max(len(text), 1)
+    if least > 1 or figures > (0.6 if len(sought.breaks) >= _SEVERAL else 0.5) or not _shares_enough(page, text, least):
         return None
     streams = [page.reading]
     if len(sought.breaks) > 1:
@@ -79,10 +82,12 @@ def _every_word_recognisable(sought: Needle, found: str, *, recognised: bool) ->
     text = sought.folded
     breaks = sorted(sought.breaks)
     errors = [0] * len(breaks)
+    several = len(breaks) >= _SEVERAL
     for operation in Levenshtein.editops(text, found):
         source = min(operation.src_pos, len(text) - 1)
         target = found[operation.dest_pos] if operation.dest_pos < len(found) else ""
-        if operation.tag != "insert" and text[source].isdigit():
+        misread = recognised and several and operation.tag == "replace" and text[source] + target in _LOOKALIKES
+        if operation.tag != "insert" and text[source].isdigit() and not misread:
             return False
         if operation.tag != "delete" and target.isdigit() and not recognised:
             return False
