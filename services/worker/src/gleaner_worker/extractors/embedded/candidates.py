@@ -10,6 +10,7 @@ from gleaner_worker.extractors.embedded.labels import Label, Labels
 from gleaner_worker.extractors.embedded.lexicon import KNOWN, Key, tokens
 from gleaner_worker.extractors.embedded.readers import pieces
 
+_MOST_BELOW = 6
 FREE = frozenset({"text", "name"})  # kinds that any text satisfies
 
 
@@ -101,6 +102,8 @@ def _to_the_right(
             break
         far = max(0.0, (cell.x0 - label.cell.x1) / (label.cell.height or 1) - 25) / 100
         end = _value_end(labels, cell)
+        if kind in FREE:
+            end = min(end, labels.trailing(cell))
         for start, stop in pieces(kind, cell.text[:end], field):
             yield _candidate(label, cell, start, stop, score - 0.05 * taken - min(far, 0.25), "right")
             taken += 1
@@ -119,7 +122,7 @@ def _below(sheet: Sheet, labels: Labels, label: Label, kind: str, field: schemas
     last = cell
     for other in _column(sheet, cell, left, right):
         gap = (other.y0 - last.y1) / (cell.height or 1)
-        if gap > 2.5 or taken >= (1 if kind in FREE else 3):
+        if gap > 2.5 or taken >= (1 if kind in FREE else _MOST_BELOW):
             break
         if other.index in labels.of_cell and labels.starts_with_label(other) and kind in FREE:
             break
@@ -130,15 +133,22 @@ def _below(sheet: Sheet, labels: Labels, label: Label, kind: str, field: schemas
             last = other
             continue
         end = _value_end(labels, other)
-        for start, stop in pieces(kind, other.text[:end], field):
+        begin = _column_start(other, left) if kind in FREE else 0
+        for start, stop in pieces(kind, other.text[begin:end], field):
             if kind not in FREE and (other.x_at(start) > right or other.x_at(stop) < left):
                 continue
             nearness = 0.0 if gap < 1.2 else 0.08 if gap < 2 else 0.2
-            yield _candidate(label, other, start, stop, score - nearness - 0.12 * taken, "below")
-            if kind != "id":
-                taken += 1
+            place = min(0.12 * taken, 0.4)
+            yield _candidate(label, other, begin + start, begin + stop, score - nearness - place, "below")
         taken += 1
         last = other
+
+
+def _column_start(cell: Cell, left: float) -> int:
+    """Where the words of a column begin that starts at `left`, in a cell that began in the column before."""
+    if cell.x0 > left - 3 * cell.height:
+        return 0
+    return next((at for at in cell.starts if cell.x_at(at) >= left - 0.3 * cell.height), 0)
 
 
 def _column(sheet: Sheet, cell: Cell, left: float, right: float) -> list[Cell]:

@@ -85,6 +85,15 @@ class Labels:
         """The labels of this key, in reading order."""
         return self.of_key.get(key, [])
 
+    def trailing(self, cell: Cell) -> int:
+        """Where a label of several words begins that ends the cell, behind a value; the cell's length if none does."""
+        found = tokens(cell.text)
+        for size in range(min(4, len(found) - 1), 1, -1):
+            run = found[-size:]
+            if frozenset(token.name for token in run) in self._keys and not cell.text[run[-1].end :].strip(" :#."):
+                return run[0].start
+        return len(cell.text)
+
     def _add(self, label: Label) -> None:
         self.of_cell.setdefault(label.cell.index, []).append(label)
         self.of_key.setdefault(label.key, []).append(label)
@@ -158,7 +167,9 @@ class Labels:
         stop = tail.end() if tail else end
         key = frozenset(token.name for token in found[at : at + size])
         ends = stop >= len(text.rstrip()) and key & _SUMS and not any(c.isdigit() for c in before)
-        if not (begins or closed or ends):
+        # In the middle of words it is the end of a longer label that nobody knows: `Alt Order #:`.
+        after_value = closed and any(c.isdigit() for c in before)
+        if not (begins or after_value or ends):
             return None
         return Label(
             cell,
