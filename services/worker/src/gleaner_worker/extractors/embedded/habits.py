@@ -27,6 +27,16 @@ def bare_dates(sheet: Sheet) -> list[Candidate]:
     return found
 
 
+def bare_ranges(sheet: Sheet) -> list[Candidate]:
+    """Two days with nothing but a dash between them, wherever they stand."""
+    found = []
+    for cell in sheet.cells:
+        if len(cell.dates) == 2 and _is_alone(cell, cell.dates[0].start, cell.dates[1].end):
+            depth = min(cell.index / max(len(sheet.cells), 1), 1.0)
+            found += [Candidate((Span(cell, d.start, d.end),), 0.62 - 0.1 * depth, "bare") for d in cell.dates]
+    return found
+
+
 def until_dates(sheet: Sheet) -> list[Candidate]:
     """The day in a sentence that asks for payment until then."""
     found = []

@@ -8,7 +8,7 @@ from gleaner_values import Conventions, currency_of, is_iban
 from gleaner_worker.extractors.embedded import totals
 from gleaner_worker.extractors.embedded.candidates import Candidate, best_first, labelled
 from gleaner_worker.extractors.embedded.cells import Sheet, Span
-from gleaner_worker.extractors.embedded.habits import bare_dates, sums_of_columns, until_dates
+from gleaner_worker.extractors.embedded.habits import bare_dates, bare_ranges, sums_of_columns, until_dates
 from gleaner_worker.extractors.embedded.labels import Labels
 from gleaner_worker.extractors.embedded.letterhead import Letterhead
 from gleaner_worker.extractors.embedded.lexicon import CONCEPTS, LABEL_KEYS, Key, tokens
@@ -71,6 +71,7 @@ class Search:
         if target.kind == "amount":
             found = sums_of_columns(found, self.conventions.decimal_mark)
         if target.concept in ("period_start", "period_end"):
+            found += bare_ranges(self.sheet)
             found = _ranges(found, last=target.concept == "period_end")
         return best_first(found)
 
