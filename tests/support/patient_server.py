@@ -30,4 +30,5 @@ async def main() -> None:
         await serve(build_server(GrpcSettings(), Patient()), beside=beside)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
