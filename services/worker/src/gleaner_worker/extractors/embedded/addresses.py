@@ -16,7 +16,7 @@ _CITY_LINES = tuple(
         # 1025 RX Amsterdam; D-63571 Gelnhausen; DE 12345 Beispielstadt; 41700 Dos Hermanas; 100-0001 Tokyo
         rf"^(?:[A-Z]{{1,3}}[- ]\s?)?(?P<code>\d{{4}} ?[A-Z]{{2}}(?= )|\d{{4,6}}|\d{{3}} \d{{2}})[ ,]+{_CITY}(?:[,|(].*)?$",
         # Austin, TX 78701
-        rf"^{_CITY},?\s+[A-Z]{{2}}\.?,?\s+(?P<code>\d{{5}}(?:-\d{{4}})?)$",
+        rf"^{_CITY},?\s+[A-Z]{{2}}\.?,?\s+(?P<code>\d{{5}}(?:-\d{{4}})?)(?:,? [A-Z][\w. ]{{1,20}})?$",
         # London SW1B 3BN
         rf"^(?:GB[ -])?{_CITY}[, ]+(?P<code>[A-Z]{{1,2}}\d[A-Z\d]? \d[A-Z]{{2}})$",
         # SW1B 3BN London
@@ -28,7 +28,7 @@ _CITY_LINES = tuple(
 _SEPARATOR = re.compile(r"\s+[●•·|‧∙*–—-]\s+|\s*[●•|]\s*|,\s+")
 _HOUSE = re.compile(r"\d")
 _MAX_LINES = 7
-_ATTENTION = re.compile(
+ATTENTION = re.compile(
     r"^(?:z\.? ?hd?\.?|attn|attention|t\.a\.v\.|c/o|att|à l'attention|herr|frau|mr|mrs|m\.|mme)\b", re.IGNORECASE
 )
 _PARTICULARS = re.compile(
@@ -130,7 +130,7 @@ def _in_one_line(cell: Cell) -> Address | None:
 
 def _block(sheet: Sheet, labels: Labels, cell: Cell, postcode: Span, city: Span) -> Address | None:
     above = list(_lines_above(sheet, labels, cell))
-    lines = [c for c in reversed(above) if not _ATTENTION.match(c.text)]
+    lines = [c for c in reversed(above) if not ATTENTION.match(c.text)]
     name = _bare(labels, lines[0]) if len(lines) > 1 or (lines and not looks_like_street(lines[0].text)) else None
     under = lines[1:] if name is not None else lines
     street_line = next((c for c in under if looks_like_street(_bare(labels, c).text)), under[-1] if under else None)
@@ -144,8 +144,8 @@ def _lines_above(sheet: Sheet, labels: Labels, cell: Cell) -> Iterator[Cell]:
     """The lines of the block above `cell`, nearest first."""
     last, gap = cell, 0.0
     page = sheet.by_page[cell.page]
-    for _ in range(_MAX_LINES):
-        reach = max(1.3 * gap, (4.5 if last is cell else 2.2) * last.height)
+    for step in range(_MAX_LINES):
+        reach = max(1.3 * gap, (4.5 if step < 2 else 2.2) * last.height)
         near = [
             c
             for c in page
@@ -158,8 +158,8 @@ def _lines_above(sheet: Sheet, labels: Labels, cell: Cell) -> Iterator[Cell]:
             return
         found = max(near, key=lambda c: (c.middle, -abs(c.x0 - last.x0)))
         gap = last.y0 - found.y1
-        if gap > 2.2 * last.height and last is cell and not looks_like_street(found.text):
-            return
+        if gap > 2.2 * last.height and looks_like_street(found.text) is not (step == 0):
+            return  # so far above stands at most the street, or over it the name
         if _is_no_address_line(labels, found):
             return
         yield found

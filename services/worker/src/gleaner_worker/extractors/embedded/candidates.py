@@ -1,5 +1,6 @@
 """Values that stand where a label points: behind it, to its right, below it."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from gleaner_worker.extractors.embedded.lexicon import KNOWN, Key, tokens
 from gleaner_worker.extractors.embedded.readers import pieces
 
 _MOST_BELOW = 6
+_UNKNOWN = re.compile(r"[^\W\d_]{4,}")  # words between a label and a value: it may be another thing's
 FREE = frozenset({"text", "name"})  # kinds that any text satisfies
 
 
@@ -80,8 +82,11 @@ def _behind(label: Label, kind: str, field: schemas_pb2.Field) -> Iterator[Candi
     """In the label's own cell."""
     region = label.cell.text[label.end : label.value_end]
     score = 1.0 if label.closed else 0.75 if kind in FREE else 0.95
-    for rank, (start, end) in enumerate(pieces(kind, region, field)):
-        distance = 0.1 if kind not in FREE and start > 25 else 0.0
+    found = pieces(kind, region, field)
+    if kind == "id":  # `Invoice (380) no. R18`: what stands in brackets is an aside
+        found.sort(key=lambda piece: region[: piece[0]].rstrip().endswith("("))
+    for rank, (start, end) in enumerate(found):
+        distance = 0.0 if kind in FREE else min(0.1 * len(_UNKNOWN.findall(region[:start])), 0.3)
         yield _candidate(
             label, label.cell, label.end + start, label.end + end, score - 0.05 * rank - distance, "behind"
         )

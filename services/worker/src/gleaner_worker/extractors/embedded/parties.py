@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gleaner_values import letters
-from gleaner_worker.extractors.embedded.addresses import Address, find_addresses, is_company
+from gleaner_values import letters, words
+from gleaner_worker.extractors.embedded.addresses import ATTENTION, Address, find_addresses, is_company
 from gleaner_worker.extractors.embedded.candidates import Candidate
 from gleaner_worker.extractors.embedded.cells import Cell, Sheet, Span
 from gleaner_worker.extractors.embedded.labels import Labels
@@ -191,10 +191,14 @@ class Parties:
     def _companies(self) -> list[Candidate]:
         pages = self._sheet.by_page
         first = pages.get(1, [])
+        names = (words(a.name.text) for a in self._senders if a.name)
+        senders = [said[0] for said in names if said and len(said[0]) >= 4]
         found = []
         for rank, cell in enumerate(first):
-            if is_company(cell.text) and len(cell.text) < 60 and not self._is_buyer(cell):
+            if is_company(cell.text) and len(cell.text) < 60 and not self._is_buyer(cell) and not ATTENTION.match(cell.text):
                 score = 0.62 - 0.15 * min(rank / max(len(first), 1), 1)
+                if any(cell.folded.startswith(name) for name in senders):
+                    score = 0.9  # the sender above the window, in full
                 found.append(Candidate((Span(cell, 0, len(cell.text)),), score, "company"))
         return found
 

@@ -129,7 +129,7 @@ class Search:
 
     def _as_code(self, candidate: Candidate) -> Candidate:
         code = currency_of(candidate.text)
-        usual = 0.1 if code == self.conventions.currency else 0.0
+        usual = 0.1 if code == self.conventions.currency and candidate.label is None else 0.0
         return replace(candidate, meaning=code, score=min(candidate.score + usual, 1.0))
 
     def _whole_iban(self, candidate: Candidate) -> Candidate:
@@ -154,7 +154,7 @@ class Search:
             for concept in (*totals.CONCEPTS, *totals.HELPERS)
             if concept in CONCEPTS
         }
-        sums["total"] = [*sums["total"], *self._paid(sums)]
+        sums["total"] = [*sums["total"], *self._paid(sums), *totals.less(sums["amount_due"], sums["total"])]
         chosen = totals.choose(sums)
         return {
             target.path: chosen[concept][0].candidate.worth(chosen[concept][1])
@@ -175,7 +175,9 @@ class Search:
 
     def _sum_candidates(self, concept: str, target: Target | None) -> Sequence[Candidate]:
         keys = target.keys if target else {k: 0.9 - 0.005 * i for i, k in enumerate(CONCEPTS[concept].keys)}
-        return labelled(self.sheet, self.labels, keys, "amount", schemas_pb2.Field(type=schemas_pb2.FIELD_TYPE_MONEY))
+        money = schemas_pb2.Field(type=schemas_pb2.FIELD_TYPE_MONEY)
+        found = labelled(self.sheet, self.labels, keys, "amount", money)
+        return sums_of_columns(found, self.conventions.decimal_mark)
 
 
 def _ranges(found: Sequence[Candidate], *, last: bool) -> list[Candidate]:

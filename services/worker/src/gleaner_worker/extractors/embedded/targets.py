@@ -104,7 +104,7 @@ def _weights(entry: schemas_pb2.Field, concept: str) -> dict[Key, float]:
         for rank, label in enumerate(CONCEPTS[concept].keys):
             weights.setdefault(label, 0.97 - 0.004 * rank)
         for label in CONCEPTS[concept].reserve:
-            weights.setdefault(label, 0.5)
+            weights.setdefault(label, 0.62)
     weights.pop(frozenset(), None)
     return weights
 

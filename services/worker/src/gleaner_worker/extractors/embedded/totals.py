@@ -43,6 +43,12 @@ def read_sums(candidates: Sequence[Candidate], mark: DecimalMark) -> list[Sum]:
     return sorted(with_cents or found.values(), key=lambda s: -s.candidate.score)[:_MOST]
 
 
+def less(sums: Sequence[Sum], known: Sequence[Sum]) -> list[Sum]:
+    """Those of the sums that are not known yet, as second best."""
+    amounts = {s.amount for s in known}
+    return [Sum(s.candidate.worth(s.candidate.score - 0.15), s.amount) for s in sums if s.amount not in amounts]
+
+
 def choose(sums: Mapping[str, Sequence[Sum]]) -> dict[str, tuple[Sum, float]]:
     """For each concept the sum that fits best with the others, and its score with what agreement is worth."""
     chosen: dict[str, Sum] = {}
@@ -68,6 +74,8 @@ def choose(sums: Mapping[str, Sequence[Sum]]) -> dict[str, tuple[Sum, float]]:
                 concept: s for concept, s in (("total", total), ("net_total", net), ("tax_total", tax)) if s is not None
             }
     result = {concept: (s, _boosted(s, concept, chosen, sums)) for concept, s in chosen.items()}
+    if "net_total" not in result and "total" in chosen and not (chosen.get("tax_total") and chosen["tax_total"].amount):
+        result["net_total"] = chosen["total"], 0.5  # no tax is told of
     for concept in ("line_total", "amount_due"):
         if picked := _follower(concept, chosen, sums):
             result[concept] = picked
