@@ -38,5 +38,5 @@ def _known(word: str) -> str:
             at = next(i for i, (a, b) in enumerate(zip(known, folded, strict=True)) if a != b)
             if frozenset((known[at], folded[at])) in _ALIKE:
                 letter = known[at].upper() if word[at].isupper() else known[at]
-                return word[:at] + letter + word[at + 1 :]
+                return f"{word[:at]}{letter}{word[at + 1 :]}"
     return word

@@ -165,7 +165,8 @@ class Search:
     def _paid(self, sums: Mapping[str, Sequence[totals.Sum]]) -> list[totals.Sum]:
         """Where the amount stands that was paid, cash less change, if no label leads there."""
         known = {s.amount for s in sums["total"]}
-        paid = {c.amount - abs(r.amount) for c in sums["cash"][:2] for r in sums["change"][:2] if c.amount > r.amount > 0}
+        pairs = [(c.amount, r.amount) for c in sums["cash"][:2] for r in sums["change"][:2]]
+        paid = {cash - change for cash, change in pairs if cash > change > 0}
         return [
             totals.Sum(Candidate((Span(cell, amount.start, amount.end),), 0.5, "paid"), value)
             for cell in reversed(self.sheet.cells)

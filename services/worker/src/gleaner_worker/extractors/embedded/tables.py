@@ -1,7 +1,7 @@
 """Lines of an invoice: columns by their headings, rows by the column that has a number in each of them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from gleaner.v1 import schemas_pb2
@@ -10,7 +10,7 @@ from gleaner_worker.extractors.embedded.candidates import Candidate, best_first,
 from gleaner_worker.extractors.embedded.cells import Cell, Span, rows_of
 from gleaner_worker.extractors.embedded.headings import Column, Table, find_tables
 from gleaner_worker.extractors.embedded.labels import Labels
-from gleaner_worker.extractors.embedded.lexicon import CONCEPTS, KNOWN, Key, tokens
+from gleaner_worker.extractors.embedded.lexicon import CONCEPTS, Key, tokens
 from gleaner_worker.extractors.embedded.readers import pieces
 from gleaner_worker.extractors.embedded.search import Search
 from gleaner_worker.extractors.embedded.targets import Target, target
@@ -54,44 +54,51 @@ def _single_values(search: Search, group: schemas_pb2.FieldGroup, field: schemas
 
 
 def _rows(search: Search, table: Table, members: Mapping[str, Target]) -> list[Row]:
-    body = list(_body(search.labels, table))
+    body = rows_of(table.cells)
+    ends = [i for i, row in enumerate(body) if _is_sum(search.labels, row)] + [len(body)]
+    sums = ends[0]
     filled = [_by_column(table.columns, row) for row in body]
-    anchor = _anchor(table, filled)
+    anchor = _anchor(table, filled[:sums] or filled)
     if anchor is None:
         return []
-    starts = [i for i, cells in enumerate(filled) if _number_in(cells.get(anchor, ()))]
-    amount = next(
-        (c.name for c in table.columns if c.name in ("net_amount", "gross_amount") and c.name != anchor), None
-    )
-    if amount:
-        # A number without an amount beside or right below it belongs to the text of the line above.
-        starts = [i for i in starts if any(_number_in(cells.get(amount, ())) for cells in filled[i : i + 2])]
-    texts = [c for c in table.columns if c.name == "description"]
-    right = max((_right_edge(s) for c in texts for cells in filled for s in cells.get(c.name, ())), default=0.0)
+    starts = _starts(table, filled, anchor)
+    texts = [c.name for c in table.columns if c.name == "description"]
+    edges = [_right_edge(s) for i in starts for name in texts for near in filled[i : i + 2] for s in near.get(name, ())]
+    right = max(edges, default=0.0)
+    last = next((end for end in ends if starts and end > starts[-1]), len(body))
     rows = []
-    for start, stop in zip(starts, [*starts[1:], len(filled)], strict=True):
+    for start, stop in zip(starts, [*starts[1:], last][: len(starts)], strict=True):
         row = _row(table, filled[start:stop], members, search.conventions.decimal_mark, right)
-        if row:
+        # Below the sums only what adds up by itself is a line.
+        if row and (start < sums or _agrees(row, table, search.conventions.decimal_mark)):
             rows.append(row)
     return rows
 
 
-def _body(labels: Labels, table: Table) -> Iterator[list[Cell]]:
-    """The printed rows under the headings, up to the sums."""
-    for row in rows_of(table.cells):
-        said = {token.name for token in tokens(row[0].text)}
-        if said & _SUM_WORDS and said <= KNOWN and any(c.amounts for c in row[1:]) and is_heading(row[0]):
-            return
-        first = labels.of_cell.get(row[0].index, [])
-        if first and first[0].start <= 1 and first[0].key in _SUM_KEYS and any(c.amounts for c in row):
-            return
-        if any(
-            label.key in _SUM_KEYS and label.start <= 1 and (label.closed or labels.is_label(cell))
-            for cell in row[:-1]
-            for label in labels.of_cell.get(cell.index, ())[:1]
-        ):
-            return
-        yield row
+def _starts(table: Table, filled: Sequence[Mapping[str, Sequence[Span]]], anchor: str) -> list[int]:
+    """Where lines begin: a number in the anchor's column, and the amount beside or right below it."""
+    starts = [i for i, cells in enumerate(filled) if _number_in(cells.get(anchor, ()))]
+    names = [column.name for column in table.columns]
+    amount = next((name for name in ("net_amount", "gross_amount") if name in names and name != anchor), None)
+    if amount is None:
+        return starts
+    return [i for i in starts if any(_number_in(cells.get(amount, ())) for cells in filled[i : i + 2])]
+
+
+def _is_sum(labels: Labels, row: Sequence[Cell]) -> bool:
+    """Whether a printed row is one of the sums under a table."""
+    first = row[0]
+    said = {token.name for token in tokens(first.text)}
+    if said & _SUM_WORDS and is_heading(first) and any(c.amounts for c in row[1:]):
+        return True
+    found = labels.of_cell.get(first.index, [])
+    if found and found[0].start <= 1 and found[0].key in _SUM_KEYS and any(c.amounts for c in row):
+        return True
+    return any(
+        label.key in _SUM_KEYS and label.start <= 1 and (label.closed or labels.is_label(cell))
+        for cell in row[:-1]
+        for label in labels.of_cell.get(cell.index, ())[:1]
+    )
 
 
 def _by_column(columns: Sequence[Column], row: Sequence[Cell]) -> dict[str, list[Span]]:
@@ -125,7 +132,9 @@ def _parts(columns: Sequence[Column], cell: Cell) -> list[Span]:
     last = len(words)
     while last > first and _is_value(words[last - 1].text):
         last -= 1
-    groups = [[word] for word in words[:first]] + [words[first:last]] + [[word] for word in words[last:]]
+    cut = _at_heading(columns, words[first:last])
+    text = words[first:last]
+    groups = [[word] for word in words[:first]] + [text[:cut], text[cut:]] + [[word] for word in words[last:]]
     spans: list[Span] = []
     for group in groups:
         if not group:
@@ -138,6 +147,15 @@ def _parts(columns: Sequence[Column], cell: Cell) -> list[Span]:
         else:
             spans.append(span)
     return spans
+
+
+def _at_heading(columns: Sequence[Column], words: Sequence[Span]) -> int:
+    """Which of the words begins where the heading of the descriptions does, in a cell that began before; 0 if none."""
+    edges = [c.x0 for c in columns if c.name == "description"]
+    for index, word in enumerate(words[1:], 1):
+        if any(abs(word.cell.x_at(word.start) - edge) < 0.8 * word.cell.height for edge in edges):
+            return index
+    return 0
 
 
 def _is_value(word: str) -> bool:
@@ -159,10 +177,14 @@ def _column_of(columns: Sequence[Column], x0: float, x1: float) -> Column:
 
 
 def _anchor(table: Table, filled: Sequence[Mapping[str, Sequence[Span]]]) -> str | None:
+    present = [name for name in _ANCHORS if any(c.name == name for c in table.columns)]
     hits = {
-        name: sum(_number_in(cells.get(name, ())) for cells in filled)
-        for name in _ANCHORS
-        if any(c.name == name for c in table.columns)
+        name: sum(
+            _number_in(cells.get(name, ()))
+            and any(_number_in(near.get(other, ())) for near in filled[i : i + 2] for other in present if other != name)
+            for i, cells in enumerate(filled)
+        )
+        for name in present
     }
     most = max(hits.values(), default=0)
     return next((name for name, count in hits.items() if count and count >= 0.7 * most), None)
@@ -234,6 +256,14 @@ def _goes_on(span: Span, following: Span, right: float) -> bool:
 
 def _weighed(row: Row, table: Table, mark: DecimalMark) -> Row:
     """The row, surer where quantity times price is the amount."""
+    agrees = _agrees(row, table, mark)
+    if agrees is None:
+        return row
+    return {name: c.worth(c.score + (0.15 if agrees else -0.1)) for name, c in row.items()}
+
+
+def _agrees(row: Row, table: Table, mark: DecimalMark) -> bool | None:
+    """Whether quantity times price is the amount; None if one of them is missing."""
     values: dict[str, Decimal] = {}
     for name, candidate in row.items():
         if amounts := find_amounts(candidate.text):
@@ -241,6 +271,5 @@ def _weighed(row: Row, table: Table, mark: DecimalMark) -> Row:
     quantity, price = values.get("quantity"), values.get("unit_price")
     amount = values.get("net_amount", values.get("gross_amount"))
     if quantity is None or price is None or amount is None:
-        return row
-    agrees = abs(quantity * price - amount) <= _AGREES * max(abs(amount), Decimal(1))
-    return {name: c.worth(c.score + (0.15 if agrees else -0.1)) for name, c in row.items()}
+        return None
+    return abs(quantity * price - amount) <= _AGREES * max(abs(amount), Decimal(1))
