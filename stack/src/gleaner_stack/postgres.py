@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ from typing import Self
 from gleaner_stack.binaries import Account, PostgresError, account, embedded, environment, make_passable, run
 from gleaner_stack.guard import guarded
 from gleaner_stack.ports import LOOPBACK, PortTaken, free_ports, refuse_taken
+from gleaner_stack.scratch import Scratch
 
 __all__ = ["EmbeddedPostgres", "PostgresError"]
 
@@ -55,6 +55,7 @@ class EmbeddedPostgres:
         patience: float = 60.0,
     ) -> None:
         self._keep = data_dir is not None
+        self._scratch: Scratch | None = None
         self._data = data_dir.absolute() if data_dir else None
         self._settings = DEFAULTS | dict(settings or {})
         self._port = port
@@ -116,9 +117,9 @@ class EmbeddedPostgres:
     def close(self) -> None:
         """Stop the server and remove temporary data."""
         self.stop()
-        if self._data is not None and not self._keep:
-            shutil.rmtree(self._data, ignore_errors=True)
-            self._data = None
+        if self._scratch is not None:
+            self._scratch.remove()
+            self._scratch = self._data = None
 
     def __enter__(self) -> Self:
         try:
@@ -146,7 +147,8 @@ class EmbeddedPostgres:
         self._runner = account()
         self._bindir = self._bindir or embedded(self._runner)
         if self._data is None:
-            self._data = Path(tempfile.mkdtemp(prefix="gleaner-postgres-"))
+            self._scratch = Scratch()
+            self._data = self._scratch.path / "postgres"
         _own(self._data, self._runner)
         if (self._data / "PG_VERSION").exists():
             self._check_version()
