@@ -62,6 +62,7 @@ class Runner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run jobs until `stop` is set, then drain: no new claims, a grace period for those that run."""
+        log.info("claiming", extra={"holder": str(self.holder), "leg": self._leg.number})
         async with asyncio.TaskGroup() as background:
             upkeep = [
                 background.create_task(loop(), name=name)
