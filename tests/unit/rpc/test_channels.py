@@ -9,7 +9,7 @@ import pytest
 
 from gleaner.internal.v1 import offer_pb2 as pb
 from gleaner.internal.v1.offer_pb2_grpc import OfferServiceServicer, OfferServiceStub
-from gleaner_core.errors import DocumentEncrypted, GleanerError, NoRoom, PeerUnavailable
+from gleaner_core.errors import DocumentEncrypted, Draining, GleanerError, ModelThrottled, NoRoom, PeerUnavailable
 from gleaner_rpc import ChannelSettings, GrpcSettings, Offers, Peers, addresses, build_server
 from gleaner_rpc.relayed import Relayed
 
@@ -86,6 +86,26 @@ async def test_what_a_worker_answers_is_passed_on_at_once() -> None:
             await known.call_any(ask)
 
     assert len(first.offered) + len(second.offered) == 1
+
+
+async def test_a_model_that_is_busy_is_not_taken_for_a_worker_that_is() -> None:
+    first, second = (Worker(error=ModelThrottled("ask again later")) for _ in range(2))
+    async with peers(first, second) as known:
+        with pytest.raises(Relayed, match="ask again later"):
+            await known.call_any(ask)
+
+    assert len(first.offered) + len(second.offered) == 1
+
+
+async def test_a_bug_of_a_workers_is_no_answer_for_our_caller() -> None:
+    async with peers(Worker(error=GleanerError("secret"))) as known:
+        with pytest.raises(grpc.aio.AioRpcError, match="INTERNAL"):
+            await known.call_any(ask)
+
+
+async def test_a_worker_that_drains_is_left_for_another() -> None:
+    async with peers(Worker(error=Draining()), Worker(free=5)) as known:
+        assert [await known.call_any(ask) for _ in range(2)] == [5, 5]
 
 
 async def test_a_burst_of_submits_is_one_offer() -> None:

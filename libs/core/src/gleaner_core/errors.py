@@ -7,6 +7,9 @@ GleanerError
 ├── ResultNotReady        ask again later
 ├── NoResult              there is none and there will be none
 ├── KeyReused             a request id that belongs to another request
+├── GroupNotFound         no consumer group of this name
+├── GroupExpired          the consumer group stood still for too long; start it anew
+├── GroupDiffers          the consumer group has another filter
 ├── NoRoom                every slot is taken
 ├── DeadlinePassed        the call took longer than it may
 ├── Unavailable           the database, or a service we stand on, does not answer
@@ -97,6 +100,30 @@ class KeyReused(GleanerError):
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"the request id was used for another request, job {job_id}; take a new one")
+
+
+class GroupNotFound(GleanerError):
+    """The tenant has no such consumer group."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"there is no group {name}")
+
+
+class GroupExpired(GleanerError):
+    """The consumer group stood still for too long, and what it had not read may be gone."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"group {name} stood still for too long and has expired; set restart_expired to start it anew")
+
+
+class GroupDiffers(GleanerError):
+    """The consumer group was made for other event types."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"group {name} has other event types; leave them out, take another name, or delete the group")
 
 
 class NoRoom(GleanerError):

@@ -6,16 +6,14 @@ from itertools import cycle
 from random import randrange
 from typing import Self, TypeVar
 
-import grpc
 import grpc.aio
 
-from gleaner_core.errors import GleanerError, NoRoom, PeerUnavailable
+from gleaner_core.errors import NoRoom, PeerUnavailable
 from gleaner_rpc.relayed import translated
 from gleaner_rpc.settings import ChannelSettings
 from gleaner_telemetry import client_interceptors
 
 T = TypeVar("T")
-_ELSEWHERE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 # Only what surely was not carried out, or may be repeated, is retried: our services' calls to each other all may.
 # https://github.com/grpc/proposal/blob/master/A6-client-retries.md
@@ -91,17 +89,16 @@ class Peers:
 
         Raises what the service answered, NoRoom when all are full, PeerUnavailable when none can be reached.
         """
-        refusal: GleanerError = PeerUnavailable(f"no {self.service}")
+        refusal: NoRoom | PeerUnavailable = PeerUnavailable(f"no {self.service}")
         channels = self.in_turn()
         for channel in channels * -(-tries // max(len(channels), 1)):
             try:
                 return await call(channel)
             except grpc.aio.AioRpcError as error:
                 told = translated(error, f"the {self.service}")
-                if error.code() not in _ELSEWHERE:
+                if not isinstance(told, NoRoom | PeerUnavailable):
                     raise told from error
-                assert isinstance(told, GleanerError)
                 # That one has no room is better news than that another is gone.
-                if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED or not isinstance(refusal, NoRoom):
-                    refusal = NoRoom() if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED else told
+                if not isinstance(refusal, NoRoom):
+                    refusal = told
         raise refusal

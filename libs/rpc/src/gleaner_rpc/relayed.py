@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import grpc
 import grpc.aio
-from google.rpc import status_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from gleaner_core.errors import DeadlinePassed, GleanerError, NoRoom, PeerUnavailable
+from gleaner_core.errors import DeadlinePassed, Draining, GleanerError, NoRoom, PeerUnavailable
+from gleaner_rpc.status import TABLE
 
 
 class Relayed(GleanerError):
@@ -19,18 +20,36 @@ class Relayed(GleanerError):
 
 
 def translated(error: grpc.aio.AioRpcError, service: str) -> GleanerError | grpc.aio.AioRpcError:
-    """The error for our own caller: passed on if the service itself gave it, else by what gRPC says of the connection;
-    unchanged if it is a bug.
+    """The error for our own caller.
+
+    NoRoom and PeerUnavailable mean that another replica may do; what the service said of the request itself is passed
+    on; a bug of the service's stays what it is, and becomes one of ours.
     """
-    code = error.code()
-    if code is grpc.StatusCode.INTERNAL:
-        return error
-    if (status := rpc_status.from_call(error)) is not None:
-        return Relayed(status)
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-        return PeerUnavailable(service)
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+    status = rpc_status.from_call(error)
+    reason = _reason(status)
+    if not reason:
+        return _of_connection(error, service)
+    if reason == TABLE[NoRoom].reason:
         return NoRoom()
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return DeadlinePassed(timedelta(0))
+    if reason == TABLE[Draining].reason:
+        return PeerUnavailable(service)
+    return error if error.code() is grpc.StatusCode.INTERNAL else Relayed(status)
+
+
+def _reason(status: status_pb2.Status | None) -> str:
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details if status else ():
+        if detail.Unpack(info):
+            return str(info.reason)
+    return ""
+
+
+def _of_connection(error: grpc.aio.AioRpcError, service: str) -> GleanerError | grpc.aio.AioRpcError:
+    match error.code():
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
+            return PeerUnavailable(service)
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return NoRoom()
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return DeadlinePassed(timedelta(0))
     return error

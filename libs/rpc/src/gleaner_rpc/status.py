@@ -40,6 +40,9 @@ TABLE: dict[type[GleanerError], Row] = {
     errors.ResultNotReady:    Row(Code.FAILED_PRECONDITION, "RESULT_NOT_READY", retry=True),
     errors.NoResult:          Row(Code.FAILED_PRECONDITION, "JOB_{state}", states=("FAILED", "CANCELLED")),
     errors.KeyReused:         Row(Code.ALREADY_EXISTS,      "IDEMPOTENCY_KEY_REUSED"),
+    errors.GroupNotFound:     Row(Code.NOT_FOUND,           "GROUP_NOT_FOUND"),
+    errors.GroupExpired:      Row(Code.OUT_OF_RANGE,        "GROUP_EXPIRED"),
+    errors.GroupDiffers:      Row(Code.FAILED_PRECONDITION, "GROUP_DIFFERS"),
     errors.NoRoom:            Row(Code.RESOURCE_EXHAUSTED,  "NO_ROOM", retry=True),
     errors.DeadlinePassed:    Row(Code.DEADLINE_EXCEEDED,   "DEADLINE_PASSED"),
     errors.Unavailable:       Row(Code.UNAVAILABLE,         "DATABASE_UNAVAILABLE", retry=True),
@@ -51,7 +54,7 @@ TABLE: dict[type[GleanerError], Row] = {
     errors.ModelRejected:     Row(Code.FAILED_PRECONDITION, "{reason}"),
     errors.ModelUnknown:      Row(Code.FAILED_PRECONDITION, "{reason}"),
     errors.ModelThrottled:    Row(Code.RESOURCE_EXHAUSTED,  "{reason}", retry=True),
-    errors.ModelUnavailable:  Row(Code.UNAVAILABLE,         "{reason}", retry=True),
+    errors.ModelUnavailable:  Row(Code.ABORTED,             "{reason}", retry=True),  # a channel repeats UNAVAILABLE
     errors.WorkTimeout:       Row(Code.DEADLINE_EXCEEDED,   "{reason}"),
     errors.ChildDied:         Row(Code.ABORTED,             "{reason}"),
     errors.WorkError:         Row(Code.FAILED_PRECONDITION, "{reason}"),

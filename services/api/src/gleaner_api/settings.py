@@ -25,7 +25,6 @@ class ApiSettings(BaseSettings):
     worker_addresses: str = Field(
         default="127.0.0.1:50052", description="Workers, host:port and comma, or a DNS name; empty: none is told."
     )
-    bbox_worker_addresses: str = Field(default="", description="Not used by this service.")
     extractors: str = Field(
         default="embedded", description="Extractors that requests may name, with commas, the default first."
     )
