@@ -21,7 +21,23 @@ _BOUNDARY = re.compile(r"[:|•●·;,/(]\s*$|\s[-–]\s$|\d\s*$")
 _SUMS = frozenset({"total"})
 # What makes another thing of the label before it.
 _ATTRIBUTES = frozenset(
-    {"no", "code", "name", "date", "reference", "type", "external", "address", "time", "terms", "method", "period", "modified", "entered", "by"}
+    {
+        "no",
+        "code",
+        "name",
+        "date",
+        "reference",
+        "type",
+        "external",
+        "address",
+        "time",
+        "terms",
+        "method",
+        "period",
+        "modified",
+        "entered",
+        "by",
+    }
 )
 
 

@@ -135,7 +135,9 @@ CONCEPTS: dict[str, Concept] = {
     for name, entry in _DATA["concepts"].items()
 }
 COLUMNS: dict[str, tuple[Key, ...]] = {name: _keys(labels) for name, labels in _DATA["columns"].items()}
-PARTY_ATTRIBUTES: dict[str, tuple[Key, ...]] = {name: _keys(labels) for name, labels in _DATA["party_attributes"].items()}
+PARTY_ATTRIBUTES: dict[str, tuple[Key, ...]] = {
+    name: _keys(labels) for name, labels in _DATA["party_attributes"].items()
+}
 ROLES: dict[str, tuple[Key, ...]] = {name: _keys(labels) for name, labels in _DATA["roles"].items()}
 LABEL_KEYS = frozenset(
     k

@@ -195,7 +195,12 @@ class Parties:
         senders = [said[0] for said in names if said and len(said[0]) >= 4]
         found = []
         for rank, cell in enumerate(first):
-            if is_company(cell.text) and len(cell.text) < 60 and not self._is_buyer(cell) and not ATTENTION.match(cell.text):
+            if (
+                is_company(cell.text)
+                and len(cell.text) < 60
+                and not self._is_buyer(cell)
+                and not ATTENTION.match(cell.text)
+            ):
                 score = 0.62 - 0.15 * min(rank / max(len(first), 1), 1)
                 if any(cell.folded.startswith(name) for name in senders):
                     score = 0.9  # the sender above the window, in full

@@ -6,6 +6,7 @@ from dataclasses import replace
 from gleaner.v1 import schemas_pb2
 from gleaner_values import Conventions, currency_of, is_iban
 from gleaner_worker.extractors.embedded import totals
+from gleaner_worker.extractors.embedded.calibration import confidence
 from gleaner_worker.extractors.embedded.candidates import Candidate, best_first, labelled
 from gleaner_worker.extractors.embedded.cells import Sheet, Span
 from gleaner_worker.extractors.embedded.habits import bare_dates, bare_ranges, sums_of_columns, until_dates
@@ -46,9 +47,13 @@ class Search:
         return paid or "receipt" in said
 
     def found(self) -> dict[str, Candidate]:
+        """The best candidate of each target that has one, by path, with its confidence for a score."""
+        chosen = self.chosen()
+        return {t.path: c.worth(confidence(t, c)) for t in self.targets if (c := chosen.get(t.path)) is not None}
+
+    def chosen(self) -> dict[str, Candidate]:
         """The best candidate of each target that has one, by path."""
-        chosen: dict[str, Candidate] = {}
-        chosen.update(self._sums())
+        chosen = self._sums()
         for target in self.targets:
             if target.concept not in totals.CONCEPTS and (candidate := self._best(target)):
                 chosen[target.path] = candidate

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from gleaner.v1 import schemas_pb2
 from gleaner_values import DecimalMark, find_amounts, find_dates, find_numbers, letters
+from gleaner_worker.extractors.embedded.calibration import confidence
 from gleaner_worker.extractors.embedded.candidates import Candidate, best_first, is_heading, labelled
 from gleaner_worker.extractors.embedded.cells import Cell, Span, rows_of
 from gleaner_worker.extractors.embedded.headings import Column, Table, find_tables
@@ -37,10 +39,8 @@ def rows_for(
     if field.items.type != schemas_pb2.FIELD_TYPE_OBJECT:
         return [{"": candidate} for candidate in _single_values(search, group, field)]
     members = {member.name: target(member.name, member, ()) for member in field.items.fields}
-    rows: list[Row] = []
-    for table in find_tables(search.sheet, search.labels, members):
-        rows += _rows(search, table, members)
-    return rows[:_MOST_ROWS]
+    rows = [row for table in find_tables(search.sheet, search.labels, members) for row in _rows(search, table, members)]
+    return [{name: c.worth(confidence(members[name], c)) for name, c in row.items()} for row in rows[:_MOST_ROWS]]
 
 
 def _single_values(search: Search, group: schemas_pb2.FieldGroup, field: schemas_pb2.Field) -> list[Candidate]:
@@ -259,7 +259,8 @@ def _weighed(row: Row, table: Table, mark: DecimalMark) -> Row:
     agrees = _agrees(row, table, mark)
     if agrees is None:
         return row
-    return {name: c.worth(c.score + (0.15 if agrees else -0.1)) for name, c in row.items()}
+    source = "table agreed" if agrees else "table"
+    return {name: replace(c, score=c.score + (0.15 if agrees else -0.1), source=source) for name, c in row.items()}
 
 
 def _agrees(row: Row, table: Table, mark: DecimalMark) -> bool | None:
