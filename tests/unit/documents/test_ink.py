@@ -56,6 +56,20 @@ def test_figures_set_wide_are_one_number() -> None:
     assert [word.text for word in words("1 2 3", 10, 28, 46)] == ["1", "2", "3"]
 
 
+def test_the_point_of_a_number_parts_no_words() -> None:
+    assert [word.text for word in words("64.15 7", 10, 18, 34, 50, 58, 80)] == ["64.15", "7"]
+
+
+def test_the_rules_of_a_table_are_no_print() -> None:
+    pixels = strip(10, 18)
+    pixels[:, 2:4] = 20
+    pixels[26:28, :] = 20
+
+    [word] = words("ab", 10, 18, pixels=pixels)
+
+    assert word.box == (110, 58, 124, 74)
+
+
 def test_the_library_imports_nothing_of_the_ocr_before_it_is_needed() -> None:
     check = "import sys, gleaner_documents; assert not {'cv2', 'rapidocr', 'onnxruntime'} & set(sys.modules)"
 

@@ -21,7 +21,10 @@ WIDE_BLANK = 0.45
 WIDER_BLANK = 0.4
 FIGURES_APART = 0.9  # single figures closer than this, five or more in a row, are one number set wide
 BAND_GAP = 0.14  # blank rows within a word, under an accent or a dot, are fewer than this times the line's height
+RULE_UPRIGHT = 0.95  # ink that goes up this share of a line's picture is a rule: letters leave some blank
+RULE_LEVEL = 2.5  # ink that goes on for so many heights of the line is a rule
 
+_POINTED = re.compile(r"\d[.,]\d")
 _FIGURES_ALONE = re.compile("0{5,}")
 
 
@@ -42,7 +45,7 @@ def inked_words(strip: Pixels, back: Floats, text: str, middles: Floats, confide
     `text` other than spaces stand, in pixels of the strip; `confidences` one for each character of `text`.
     """
     grey: Pixels = np.asarray(cv2.cvtColor(strip, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
-    ink = inked(grey)
+    ink = _without_rules(inked(grey))
     rows = _band(ink.sum(axis=1))
     profile = ink[rows[0] : rows[1]].sum(axis=0)
     letters = [c for c in text if not c.isspace()]
@@ -74,12 +77,27 @@ def inked(grey: Pixels) -> NDArray[np.bool_]:
     return ~ink if ink.mean() > 0.5 else ink
 
 
+def _without_rules(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The print without the rules of tables and forms: what goes from edge to edge, or on for several letters."""
+    height = len(ink)
+    pixels = ink.astype(np.uint8)
+    upright = cv2.morphologyEx(pixels, cv2.MORPH_OPEN, np.ones((max(int(RULE_UPRIGHT * height), 3), 1), np.uint8))
+    level = cv2.morphologyEx(pixels, cv2.MORPH_OPEN, np.ones((1, max(int(RULE_LEVEL * height), 3)), np.uint8))
+    rules = cv2.dilate(cv2.bitwise_or(upright, level), np.ones((3, 3), np.uint8))
+    rest: NDArray[np.bool_] = ink & ~rules.astype(np.bool_)
+    # A picture of rules only is rather letters misunderstood.
+    return rest if rest.any() else ink
+
+
 def _begins(text: str, letters: list[str], widths: Floats) -> NDArray[np.bool_]:
     """Whether a word begins at each character; `widths` are the blanks between them, by the height of the print."""
     spaced = np.array([not i or text[i - 1].isspace() for i, c in enumerate(text) if not c.isspace()])
     within = widths[~spaced[1:]]
     usual = float(np.median(within)) if len(within) > 2 else 0.0
-    spaced[1:] |= widths > max(WIDE_BLANK, usual + WIDER_BLANK)
+    # The point of `64.15` leaves much blank about it, and parts no words.
+    triples = ["".join(letters[max(i - 2, 0) : i + 1]) for i in range(1, len(letters))]
+    pointed = np.array([_POINTED.fullmatch(triple) is not None for triple in triples], dtype=np.bool_)
+    spaced[1:] |= (widths > max(WIDE_BLANK, usual + WIDER_BLANK)) & ~pointed
     alone = "".join(
         "0" if a and b and c.isdigit() else " " for a, b, c in zip(spaced, [*spaced[1:], True], letters, strict=True)
     )
