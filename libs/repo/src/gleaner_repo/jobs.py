@@ -274,10 +274,10 @@ class JobRepository:
 
     async def doubt(self, move: str, lease: Lease) -> Doubt:
         """How it stands with a holder's move whose answer was lost: MADE by me, still OPEN, or the lease LOST."""
-        row = await self._database.fetchrow(_LEASE_OF, lease.job_id, lease.token)
-        assert row is not None
         step = MOVES[move]
-        if row["ended_state"] == step.to_state and (not step.ends or row["ended_refinement"] == step.refinement):
+        row = await self._database.fetchrow(_LEASE_OF, lease.job_id, lease.token, step.to_state, step.refinement)
+        assert row is not None
+        if row["ended"] and (step.ends or step.stamps is moves.NEXT_LEG):
             return Doubt.MADE
         if row["lease_token"] != lease.token:
             return Doubt.LOST

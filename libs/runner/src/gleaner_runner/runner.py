@@ -31,6 +31,7 @@ _SHORTEST_PAUSE_S = 0.05
 _WATERMARK_MARGIN = timedelta(seconds=5)
 _FULL_LOOK_S = 1.0
 _FENCE_S = 0.25
+_ASK_AGAIN_S = 1.0  # a lease of three heartbeats has no slack for two renewals without an answer
 
 
 class Runner:
@@ -43,6 +44,7 @@ class Runner:
         self._slots = slots
         self._settings = settings
         self._lease_s = leg.settings.lease.total_seconds()
+        self._ask_again = min(_ASK_AGAIN_S, settings.heartbeat_s)
         self._held: dict[Lease, asyncio.Task[None]] = {}
         self._finishing: set[Lease] = set()
         self._alone: Lease | None = None
@@ -225,8 +227,10 @@ class Runner:
     # Upkeep.
 
     async def _renew(self) -> None:
+        pause = self._settings.heartbeat_s
         while True:
-            await asyncio.sleep(self._settings.heartbeat_s)
+            await asyncio.sleep(pause)
+            pause = self._settings.heartbeat_s
             asked = set(self._held)  # what is claimed while the answer is under way was not asked for
             try:
                 if asked:
@@ -234,11 +238,14 @@ class Runner:
                     self._touch.answered()
                     self._instruments.renewed(len(renewal.kept), len(renewal.lost), len(renewal.unknown))
                     self._drop(renewal.lost - self._finishing)  # a finished job's row is gone, too
+                    if renewal.unknown:
+                        pause = self._ask_again
                 if self._doubtful:
                     await self._settle()
             except Unavailable:
                 self._touch.silent()
                 self._doubtful = True
+                pause = self._ask_again
 
     async def _fence(self) -> None:
         """Stops what has run out by our own count, however long the database takes to answer."""

@@ -1,0 +1,267 @@
+"""The loop under fire: what it promises when leases are lost, answers do not come, and the database goes away."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from gleaner_core.errors import DocumentDamaged, ModelThrottled
+from gleaner_core.states import State
+from gleaner_repo import ClaimedJob, JobRepository
+from gleaner_repo.moves import SUSPECT_LAPSES
+from support.jobs import NO_LEASE, TENANT, Events, a_job, submitted
+from support.legs import QUICK, Started, TestLeg
+from support.proxy import Proxy
+
+LONG = 20
+
+
+async def for_ever(job: ClaimedJob) -> bytes:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_jobs_are_run_and_ended(jobs: JobRepository, events: Events, started: Started) -> None:
+    ids = await submitted(jobs, 20)
+    leg = TestLeg()
+    async with asyncio.timeout(LONG), started(leg):
+        made = {await leg.made.get() for _ in ids}
+    assert made == {(job_id, "mark_succeeded") for job_id in ids}
+    assert leg.most_running <= QUICK.slots
+    await events.check(ids)
+
+
+async def test_an_offer_is_taken_up_at_once(jobs: JobRepository, started: Started) -> None:
+    leg = TestLeg()
+    patient = QUICK.model_copy(update={"poll_max_s": 60.0})
+    async with asyncio.timeout(LONG), started(leg, patient) as runner:
+        await submitted(jobs)
+        assert runner.offer() == QUICK.slots
+        await leg.made.get()
+
+
+async def test_a_permanent_error_fails_at_once_and_a_retryable_one_after_its_attempts(
+    jobs: JobRepository, events: Events, started: Started
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        raise DocumentDamaged("no") if job.id == permanent else ModelThrottled("later", retry_after=timedelta(0))
+
+    permanent, retryable = await submitted(jobs, 2)
+    leg = TestLeg(work, max_attempts=3)
+    async with asyncio.timeout(LONG), started(leg):
+        made = [await leg.made.get() for _ in range(4)]
+    assert made.count((permanent, "mark_failed")) == 1
+    assert [move for job_id, move in made if job_id == retryable] == ["requeue_for_retry"] * 2 + ["mark_failed"]
+    found = await jobs.get(TENANT, [permanent, retryable])
+    assert [found[one].error and found[one].error.reason for one in (permanent, retryable)] == [  # type: ignore[union-attr]
+        "DOCUMENT_DAMAGED",
+        "MODEL_THROTTLED",
+    ]
+    await events.check([permanent, retryable])
+
+
+async def test_a_bug_costs_an_attempt_and_not_the_process(jobs: JobRepository, started: Started) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        if job.attempt == 1:
+            raise ZeroDivisionError
+        return b"well"
+
+    [job_id] = await submitted(jobs)
+    leg = TestLeg(work)
+    async with asyncio.timeout(LONG), started(leg):
+        assert [await leg.made.get() for _ in range(2)] == [(job_id, "requeue_for_retry"), (job_id, "mark_succeeded")]
+
+
+async def test_a_run_that_takes_too_long_is_stopped_and_told(jobs: JobRepository, started: Started) -> None:
+    [job_id] = await submitted(jobs)
+    leg = TestLeg(for_ever, run_limit=timedelta(seconds=0.2), max_attempts=1)
+    async with asyncio.timeout(LONG), started(leg):
+        assert await leg.made.get() == (job_id, "mark_failed")
+    job = (await jobs.get(TENANT, [job_id]))[job_id]
+    assert job.error and job.error.reason == "WORK_TIMEOUT"
+
+
+async def test_what_was_cancelled_is_stopped_at_the_next_heartbeat(
+    jobs: JobRepository, events: Events, started: Started
+) -> None:
+    [job_id] = await submitted(jobs)
+    leg = TestLeg(for_ever)
+    async with asyncio.timeout(LONG), started(leg):
+        await leg.started.get()
+        await jobs.mark_cancelled(TENANT, job_id, running=True)
+        assert await leg.stopped.get() == job_id
+    assert leg.made.empty()
+    await events.check([job_id])
+
+
+async def test_draining_waits_for_runs_and_hands_back_what_takes_longer(
+    jobs: JobRepository, events: Events, started: Started
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        await (stop.wait() if job.id == quick else asyncio.Event().wait())
+        return b"just in time"
+
+    quick, slow, late = await submitted(jobs, 2) + [a_job().id]
+    stop = asyncio.Event()
+    leg = TestLeg(work, lease=timedelta(seconds=30))
+    async with asyncio.timeout(LONG), started(leg, stop=stop):
+        await leg.started.get()
+        await leg.started.get()
+        stop.set()
+    found = await jobs.get(TENANT, [quick, slow, late])
+    assert found[quick].state is State.SUCCEEDED
+    assert (found[slow].state, found[slow].attempt) == (State.QUEUED, 0), "handed back, without counting the attempt"
+    await events.check([quick, slow])
+
+
+async def test_leases_are_renewed_until_the_last_job_of_a_drain(jobs: JobRepository, started: Started) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        await asyncio.sleep(3)  # twice the lease
+        return b"long work"
+
+    [job_id] = await submitted(jobs)
+    stop = asyncio.Event()
+    leg = TestLeg(work)
+    async with asyncio.timeout(LONG), started(leg, QUICK.model_copy(update={"run_grace_s": 10.0}), stop=stop):
+        await leg.started.get()
+        stop.set()
+    job = (await jobs.get(TENANT, [job_id]))[job_id]
+    assert (job.state, job.attempt, job.lapses) == (State.SUCCEEDED, 1, 0)
+
+
+async def test_a_short_blip_of_the_database_costs_nothing(
+    jobs: JobRepository, events: Events, started: Started, proxy: Proxy
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        await go_on.wait()
+        return b"through"
+
+    go_on = asyncio.Event()
+    ids = await submitted(jobs, 3)
+    leg = TestLeg(work, lease=timedelta(seconds=5))
+    async with asyncio.timeout(LONG), started(leg):
+        for _ in ids:
+            await leg.started.get()
+        proxy.cut()
+        await asyncio.sleep(1)
+        proxy.mend()
+        go_on.set()
+        assert {await leg.made.get() for _ in ids} == {(job_id, "mark_succeeded") for job_id in ids}
+    found = await jobs.get(TENANT, ids)
+    assert {(job.attempt, job.lapses) for job in found.values()} == {(1, 0)}
+    await events.check(ids)
+
+
+async def test_a_lost_answer_to_the_end_is_settled_by_reading(
+    jobs: JobRepository, events: Events, started: Started, proxy: Proxy
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        if job.id in watched:
+            proxy.swallow_answers()  # the end is carried out, and nobody hears of it
+        return b"done"
+
+    watched: set[UUID] = set()
+    leg = TestLeg(work, lease=timedelta(seconds=10))
+    async with asyncio.timeout(LONG), started(leg):
+        await _through(jobs, leg)
+        [job_id] = await submitted(jobs)
+        watched.add(job_id)
+        while (await jobs.get(TENANT, [job_id]))[job_id].state is not State.SUCCEEDED:
+            await asyncio.sleep(0.05)
+        proxy.cut()
+        proxy.mend()
+        assert await leg.made.get() == (job_id, "mark_succeeded"), "it learns that it was its own"
+    assert await events.types(job_id) == ["job.submitted", "job.started", "job.succeeded"]
+
+
+async def test_a_claim_whose_answer_was_lost_is_handed_back_not_left_to_its_lease(
+    jobs: JobRepository, events: Events, started: Started, proxy: Proxy
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        if job.id in busy:  # while it runs, no suspect is asked for: the first statement is the claim
+            await go_on.wait()
+        return b""
+
+    go_on, busy = asyncio.Event(), set[UUID]()
+    leg = TestLeg(work, lease=timedelta(seconds=60))
+    async with asyncio.timeout(LONG), started(leg):
+        await _through(jobs, leg)
+        busy.update(await submitted(jobs))
+        while leg.running == 0:
+            await asyncio.sleep(0.01)
+        proxy.swallow_answers()
+        [job_id] = await submitted(jobs)
+        while (await jobs.get(TENANT, [job_id]))[job_id].state is not State.RUNNING:
+            await asyncio.sleep(0.05)
+        proxy.cut()
+        proxy.mend()
+        assert await leg.made.get() == (job_id, "mark_succeeded")
+        go_on.set()
+    assert "job.handed_back" in await events.types(job_id)
+
+
+async def test_after_an_outage_longer_than_the_lease_healthy_workers_take_nothing_from_each_other(
+    jobs: JobRepository, events: Events, started: Started, proxy: Proxy
+) -> None:
+    """What still runs was stopped by its own count and is handed back by its holder; nobody rescues anything."""
+
+    async def work(job: ClaimedJob) -> bytes:
+        if job.attempt + job.seq <= 3:  # the first run of each job is caught by the outage
+            await asyncio.Event().wait()
+        return b"after"
+
+    ids = await submitted(jobs, 12)
+    legs = [TestLeg(work) for _ in range(3)]
+    async with asyncio.timeout(LONG), started(legs[0]), started(legs[1]), started(legs[2]):
+        for leg in legs:
+            for _ in range(QUICK.slots):
+                await leg.started.get()
+        await asyncio.sleep(2)  # long enough for all to be allowed to rescue
+        proxy.cut()
+        await asyncio.sleep(3)  # twice the lease
+        proxy.mend()
+        while not all(job.over for job in (await jobs.get(TENANT, ids)).values()):
+            await asyncio.sleep(0.05)
+    for job_id in ids:
+        assert "job.rescued" not in await events.types(job_id)
+    assert {job.lapses for job in (await jobs.get(TENANT, ids)).values()} == {0}
+    await events.check(ids)
+
+
+async def test_a_dead_workers_jobs_are_rescued_by_the_living(
+    jobs: JobRepository, events: Events, started: Started
+) -> None:
+    ids = await submitted(jobs, 4)
+    dead = await jobs.mark_running(4, NO_LEASE, uuid4())
+    assert len(dead) == 4
+    leg = TestLeg()
+    async with asyncio.timeout(LONG), started(leg):
+        assert {await leg.made.get() for _ in ids} == {(job_id, "mark_succeeded") for job_id in ids}
+    for job_id in ids:
+        assert (await events.types(job_id))[2:4] == ["job.rescued", "job.started"]
+
+
+async def test_a_job_that_lost_two_leases_runs_alone(jobs: JobRepository, started: Started) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        together[job.id] = leg.running
+        await asyncio.sleep(0.05)
+        return b""
+
+    together: dict[object, int] = {}
+    [suspect] = await submitted(jobs)
+    for claim in (jobs.mark_running, jobs.mark_running):
+        await claim(1, NO_LEASE, uuid4())
+        await jobs.rescue(base=timedelta(0), cap=timedelta(0))
+    assert (await jobs.get(TENANT, [suspect]))[suspect].lapses == SUSPECT_LAPSES
+    others = await submitted(jobs, 8)
+    leg = TestLeg(work)
+    async with asyncio.timeout(LONG), started(leg):
+        for _ in range(9):
+            await leg.made.get()
+    assert together[suspect] == 1
+    assert max(together[other] for other in others) > 1
+
+
+async def _through(jobs: JobRepository, leg: TestLeg, count: int = 30) -> None:
+    """Jobs enough that every connection has prepared every statement: what is sent then needs no answer to be run."""
+    for _ in await submitted(jobs, count):
+        await leg.made.get()
