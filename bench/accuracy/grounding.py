@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from decimal import Decimal
 
 from bench.accuracy.data import SCHEMA_OF, Sample, schema
@@ -174,8 +173,9 @@ def stands(value: str, text: str) -> bool:
     """Whether the value is printed anywhere in the text: its letters and digits, or the same date or number."""
     if letters(value) in letters(text):
         return True
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        return any(date.fromisoformat(value) in found.values for found in find_dates(text))
+    days = {day for reading in find_dates(value) if reading.text == value for day in reading.values}
+    if days:
+        return any(days.intersection(found.values) for found in find_dates(text))
     if re.fullmatch(r"-?\d+(\.\d+)?", value):
         printed = {abs(number) for reading in find_numbers(text) for number in reading.values}
         printed |= {abs(number) for reading in find_amounts(text) for number in reading.values}

@@ -45,7 +45,10 @@ def _ground_document(document: results_pb2.DocumentResult, schema: schemas_pb2.S
     wants = wants_of(document, schema)
     if not wants:
         return
-    search = Search(pages)
+    locales = [
+        locale for kind in schema.document_types if kind.name == document.document_type for locale in kind.locales
+    ]
+    search = Search(pages, locales)
     tables: dict[str, dict[int, list[Want]]] = defaultdict(lambda: defaultdict(list))
     single: list[Want] = []
     for want in wants:

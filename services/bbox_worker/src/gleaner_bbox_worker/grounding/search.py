@@ -11,9 +11,9 @@ from gleaner_bbox_worker.grounding.fuzzy import find_similar
 from gleaner_bbox_worker.grounding.index import PageIndex
 from gleaner_bbox_worker.grounding.labels import Neighbour, surroundings
 from gleaner_bbox_worker.grounding.places import Place
-from gleaner_bbox_worker.grounding.typed import Dates, Numbers, date_fit, order_of
+from gleaner_bbox_worker.grounding.typed import Dates, KeptOrder, Numbers, date_fit, kept_order
 from gleaner_documents.pages import ReadDocument
-from gleaner_values import DateOrder, find_amounts, find_dates, find_numbers
+from gleaner_values import find_amounts, find_dates, find_numbers
 
 _YES = ("yes", "true", "y", "ja", "oui", "si", "sí", "sim", "x", "☒", "☑", "✓", "✔", "✗")
 _NO = ("no", "false", "n", "nein", "non", "nee", "não", "☐")
@@ -22,7 +22,8 @@ _NO = ("no", "false", "n", "nein", "non", "nee", "não", "☐")
 class Search:
     """A document's pages, indexed once; what they hold is remembered for the next value."""
 
-    def __init__(self, document: ReadDocument) -> None:
+    def __init__(self, document: ReadDocument, locales: Sequence[str] = ()) -> None:
+        self._locales = locales
         self.pages: Sequence[PageIndex] = [PageIndex(number, page) for number, page in enumerate(document.pages)]
         self._texts: dict[str, list[Place]] = {}
         self._around: dict[tuple[int, int, int], list[Neighbour]] = {}
@@ -136,8 +137,8 @@ class Search:
         return [Dates(page) for page in self.pages]
 
     @cached_property
-    def _order(self) -> DateOrder:
-        return order_of(reading for dates in self._dates for reading, _ in dates.lines)
+    def _order(self) -> KeptOrder:
+        return kept_order((reading for dates in self._dates for reading, _ in dates.lines), self._locales)
 
 
 def _fitted(place: Place, fit: float) -> Place:

@@ -8,10 +8,11 @@ from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 from gleaner_bbox_worker.grounding.index import PageIndex
 from gleaner_bbox_worker.grounding.places import Match, Place, Slice
-from gleaner_values import DateOrder, DateReading, find_amounts, find_dates, find_numbers
+from gleaner_values import DateOrder, DateReading, find_amounts, find_dates, find_numbers, settle_order
 
 DatePlace = tuple[DateReading, Place]
 
@@ -126,20 +127,29 @@ def _figures(value: Decimal) -> str:
     return (whole + fraction.rstrip("0")).lstrip("0") or "0"
 
 
-def order_of(readings: Iterable[DateReading]) -> DateOrder:
-    """The order of day and month that most dates of a document prove."""
+class KeptOrder(NamedTuple):
+    """The order of day and month that a document keeps; `proven` if its own dates leave no doubt."""
+
+    order: DateOrder
+    proven: bool
+
+
+def kept_order(readings: Iterable[DateReading], locales: Sequence[str]) -> KeptOrder:
+    """The order that most dates of a document prove; by its locales if they prove none."""
     votes = Counter(reading.order for reading in readings)
     day, month = votes[DateOrder.DAY_FIRST], votes[DateOrder.MONTH_FIRST]
     if day == month:
-        return DateOrder.UNKNOWN
-    return DateOrder.DAY_FIRST if day > month else DateOrder.MONTH_FIRST
+        return KeptOrder(settle_order((), locales), proven=False)
+    return KeptOrder(DateOrder.DAY_FIRST if day > month else DateOrder.MONTH_FIRST, proven=not min(day, month))
 
 
-def date_fit(reading: DateReading, sought: date, order: DateOrder) -> float:
-    """How well a printed date fits a day: 0 not at all, less than 1 by the order the document does not keep."""
+def date_fit(reading: DateReading, sought: date, kept: KeptOrder) -> float:
+    """How well a printed date fits a day, 0..1: by the document's order, hardly or not at all by the other."""
     if sought not in reading.values:
         return 0.0
-    return 1.0 if order is DateOrder.UNKNOWN or reading.settled(order) == sought else 0.8
+    if kept.order is DateOrder.UNKNOWN or reading.settled(kept.order) == sought:
+        return 1.0
+    return 0.0 if kept.proven else 0.8
 
 
 def _readings(page: PageIndex, words: Sequence[int]) -> list[tuple[tuple[Slice, ...], tuple[Decimal, ...]]]:
