@@ -4,9 +4,10 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
 from gleaner_telemetry import about
 from gleaner_telemetry.logs import log_to
-from opentelemetry.sdk.trace import TracerProvider
 
 
 @pytest.fixture

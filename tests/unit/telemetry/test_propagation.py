@@ -1,6 +1,7 @@
-from gleaner_telemetry import context_from, links, parent, traceparent
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+
+from gleaner_telemetry import context_from, links, parent, traceparent
 
 REMOTE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from gleaner_telemetry import OtelSettings, client_interceptors
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+from gleaner_telemetry import OtelSettings, client_interceptors
 
 PROGRAM = """
 from opentelemetry import metrics, trace

@@ -64,7 +64,7 @@ def _anything(found: results_pb2.FieldResult) -> bool:
     return found.HasField("value") or any(_anything(child) for child in found.children)
 
 
-def _outcome(rule: str, severity: schemas_pb2.Severity, wrong: str) -> results_pb2.ValidationOutcome:
+def _outcome(rule: str, severity: "schemas_pb2.Severity.ValueType", wrong: str) -> results_pb2.ValidationOutcome:
     return results_pb2.ValidationOutcome(rule=rule, passed=not wrong, message=wrong, severity=severity)
 
 
