@@ -210,13 +210,14 @@ def overlay(
     as_json: Annotated[bool, typer.Option("--json", help="Print the pictures' paths as a JSON list.")] = False,
 ) -> None:
     """Draw the pages with the boxes of what was found, as PNG files."""
-    from gleaner_client.cli import drawing
+    from gleaner_client.cli.drawing import Look
+    from gleaner_client.cli.drawing import overlay as draw
 
-    drawing.overlay(
+    draw(
         job_and_files,
         out,
         result_file,
-        drawing.Look(colour, all_pages, dpi),
+        Look(colour, all_pages, dpi),
         server=server,
         timeout=timeout,
         as_json=as_json,
