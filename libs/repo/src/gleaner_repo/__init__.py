@@ -10,6 +10,17 @@ from gleaner_repo.deliveries import (
     Tried,
 )
 from gleaner_repo.documents import DocumentRepository
+from gleaner_repo.groups import (
+    Batch,
+    Group,
+    GroupLease,
+    GroupRepository,
+    Horizon,
+    LoggedEvent,
+    ParkedEvent,
+    Position,
+    Refused,
+)
 from gleaner_repo.jobs import JobRepository
 from gleaner_repo.pool import Database, open_database
 from gleaner_repo.rows import (
@@ -30,6 +41,7 @@ from gleaner_repo.rows import (
 from gleaner_repo.settings import DatabaseSettings
 
 __all__ = [
+    "Batch",
     "ClaimedDelivery",
     "ClaimedJob",
     "Content",
@@ -43,12 +55,20 @@ __all__ = [
     "Doubt",
     "Event",
     "Finished",
+    "Group",
+    "GroupLease",
+    "GroupRepository",
+    "Horizon",
     "Job",
     "JobFilter",
     "JobRepository",
     "Lease",
+    "LoggedEvent",
     "MovedJob",
     "NewJob",
+    "ParkedEvent",
+    "Position",
+    "Refused",
     "Renewal",
     "StaleLease",
     "StaleWait",

@@ -1,0 +1,12 @@
+-- Lists a tenant's groups by name, and how many events of each wait parked. $1 text the tenant. Index: groups_pkey.
+SELECT
+    groups.*,
+    coalesce(groups.lease_expires_at > clock_timestamp(), false) AS has_reader,
+    (
+        SELECT count(*)
+        FROM parked_events
+        WHERE parked_events.group_tenant_id = groups.tenant_id AND parked_events.group_name = groups.name
+    ) AS parked
+FROM groups
+WHERE groups.tenant_id = $1
+ORDER BY groups.name
