@@ -27,5 +27,10 @@ LOST_RACES: Final = "gleaner.lost_races"
 OFFERS: Final = "gleaner.offers"
 OFFER_OUTCOME: Final = "gleaner.offer.outcome"
 
+DELIVERIES: Final = "gleaner.webhook.tries"
+DELIVERY_AGE: Final = "gleaner.webhook.delivery.age"
+DELIVERY_DURATION: Final = "gleaner.webhook.try.duration"
+OUTCOME: Final = "gleaner.outcome"
+
 # The conventions' buckets for durations of calls, in seconds.
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)

@@ -1,11 +1,13 @@
 """The extraction leg: from a stored request to values, and on to the refinement if boxes are wanted."""
 
+from collections.abc import Callable
+
 from gleaner.internal.v1 import stored_pb2
 from gleaner.v1 import documents_pb2, extraction_pb2
 from gleaner_core.errors import DocumentGone
 from gleaner_documents import artefact
 from gleaner_repo import ClaimedJob, DocumentRepository, Finished
-from gleaner_repo.moves import EXTRACTION
+from gleaner_repo.moves import CALLBACK_EVENTS, EXTRACTION, MOVES
 from gleaner_rpc import Offers
 from gleaner_runner import EXTRACTION_MOVES, Ending, LegSettings
 from gleaner_worker.pipeline import Pipeline, Source
@@ -25,12 +27,14 @@ class ExtractionLeg:
         pipeline: Pipeline,
         max_pages: int,
         refiners: Offers,
+        webhooks: Callable[[], None],
     ) -> None:
         self.settings = settings
         self._documents = documents
         self._pipeline = pipeline
         self._max_pages = max_pages
         self._refiners = refiners
+        self._webhooks = webhooks
 
     async def run(self, job: ClaimedJob) -> Ending:
         """SUCCEEDED, or PARTIAL_SUCCEEDED with the pages for whoever looks for the boxes."""
@@ -44,9 +48,11 @@ class ExtractionLeg:
         return Ending("mark_partial_succeeded", Finished(result=result, artefact=pages))
 
     def won(self, job: ClaimedJob, move: str) -> None:
-        """The values are there: whoever looks for boxes is told."""
+        """The values are there: whoever looks for boxes is told. The move may owe a webhook: so is whoever sends it."""
         if move == "mark_partial_succeeded":
             self._refiners(1)
+        if MOVES[move].event in CALLBACK_EVENTS:
+            self._webhooks()
 
     def _source(self, tenant_id: str, document: stored_pb2.StoredDocument) -> Source:
         async def content() -> bytes:

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from gleaner_documents import PageReader
-from gleaner_repo import DocumentRepository, JobRepository, open_database
+from gleaner_repo import DeliveryRepository, DocumentRepository, JobRepository, open_database
 from gleaner_rpc import Offers, Peers, addresses, build_server, serve
 from gleaner_rpc.process import run_service
 from gleaner_runner import Runner, Slots
@@ -16,6 +16,7 @@ from gleaner_worker.leg import ExtractionLeg
 from gleaner_worker.pipeline import Pipeline
 from gleaner_worker.servicer import WorkerServicer
 from gleaner_worker.settings import WorkerSettings
+from gleaner_worker.webhooks import Poster, Sender
 
 EXTRACT = "/gleaner.internal.v1.WorkerService/Extract"
 
@@ -30,6 +31,8 @@ async def main(settings: WorkerSettings) -> None:
             Peers("bbox worker", addresses(settings.bbox_worker_addresses), settings.channels)
         )
         offers = Offers(refiners, settings.channels)
+        poster = await stack.enter_async_context(Poster.opened(settings.webhooks))
+        sender = Sender(DeliveryRepository(database), poster, settings.webhooks, grace=settings.run_grace)
         pipeline = Pipeline(reader, catalogue(settings.model))
         slots = Slots(settings.runner.slots)
         jobs = JobRepository(database, max_lapses=settings.runner.max_lapses)
@@ -39,6 +42,7 @@ async def main(settings: WorkerSettings) -> None:
             pipeline=pipeline,
             max_pages=settings.job_max_pages,
             refiners=offers,
+            webhooks=sender.wake,
         )
         runner = Runner(leg, jobs, slots, settings.runner)
         server = build_server(
@@ -51,9 +55,10 @@ async def main(settings: WorkerSettings) -> None:
 
         async def beside(stop: asyncio.Event) -> None:
             async with asyncio.TaskGroup() as group:
-                sending = group.create_task(offers.run())
+                offering = group.create_task(offers.run())
+                group.create_task(sender.run(stop))
                 await runner.run(stop)
-                sending.cancel()
+                offering.cancel()
 
         await serve(server, beside=beside, ready=database.ready)
 

@@ -11,6 +11,7 @@ from gleaner_repo import DatabaseSettings
 from gleaner_rpc import ChannelSettings, GrpcSettings
 from gleaner_runner import LegSettings, RunnerSettings, check_lease
 from gleaner_telemetry import OtelSettings
+from gleaner_worker.webhooks.settings import WebhookSettings
 
 
 class WorkerGrpcSettings(GrpcSettings):
@@ -41,6 +42,7 @@ class WorkerSettings(BaseSettings):
     runner: RunnerSettings = Field(default_factory=RunnerSettings)
     reader: ReaderSettings = Field(default_factory=ReaderSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
+    webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
     otel: OtelSettings = Field(default_factory=OtelSettings)
 
     bbox_worker_addresses: str = Field(
@@ -65,3 +67,8 @@ class WorkerSettings(BaseSettings):
             run_limit=timedelta(seconds=self.async_timeout_s),
             max_attempts=self.job_max_attempts,
         )
+
+    @property
+    def run_grace(self) -> timedelta:
+        """How long runs, and deliveries that are being sent, may go on after SIGTERM."""
+        return timedelta(seconds=self.runner.run_grace_s)
