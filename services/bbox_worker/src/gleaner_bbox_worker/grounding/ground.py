@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from gleaner.v1 import documents_pb2, results_pb2, schemas_pb2
 from gleaner_bbox_worker.grounding.choice import Chooser
@@ -13,6 +14,7 @@ from gleaner_documents.pages import ReadDocument, TextSource
 
 _MOST_OTHERS = 20
 _MOST_PLACES = 200
+_MOST_IN_ROWS = 5000  # a long table says `1` on every line
 _MATCHES = {
     Match.EXACT: results_pb2.MATCH_KIND_EXACT,
     Match.TYPED: results_pb2.MATCH_KIND_TYPED,
@@ -48,31 +50,44 @@ def _ground_document(document: results_pb2.DocumentResult, schema: schemas_pb2.S
     locales = [
         locale for kind in schema.document_types if kind.name == document.document_type for locale in kind.locales
     ]
-    search = Search(pages, locales)
+    search = Search(_parts(document, pages), locales)
     tables: dict[str, dict[int, list[Want]]] = defaultdict(lambda: defaultdict(list))
     single: list[Want] = []
     for want in wants:
-        want.places = _worth_a_look(search.places(want.result.value), want)
-        if want.row is not None and "]." in want.result.path:
+        want.places = _worth_a_look(search, want)
+        if want.row is not None and _in_table(want):
             tables[want.row[0]][want.row[1]].append(want)
         else:
             single.append(want)
-    chosen = Chooser(search).choose(single, {})
+    chosen = Chooser(search).choose(single)
     for elements in tables.values():
         chosen |= choose_rows(search, [elements[index] for index in sorted(elements)])
     for want in wants:
-        _write(want.result.provenance, search, chosen.get(want, []))
+        _write(want.result, search, chosen.get(want, []))
 
 
-def _worth_a_look(places: list[Place], want: Want) -> list[Place]:
+def _parts(document: results_pb2.DocumentResult, pages: ReadDocument) -> ReadDocument:
+    """The pages that the result is about: all, if it names none."""
+    numbers = {page.number for page in document.pages}
+    return replace(pages, pages=tuple(page for page in pages.pages if not numbers or page.number in numbers))
+
+
+def _worth_a_look(search: Search, want: Want) -> list[Place]:
     """The places to choose among: on the pages where the extractor believed it, else the first of the document."""
-    if len(places) <= _MOST_PLACES:
+    places = search.places(want.result.value)
+    most = _MOST_IN_ROWS if _in_table(want) else _MOST_PLACES
+    if len(places) <= most:
         return places
-    believed = {box.page - 1 for box in want.result.provenance.boxes}
-    return sorted(places, key=lambda place: (place.page not in believed, place.key))[:_MOST_PLACES]
+    believed = {box.page for box in want.result.provenance.boxes}
+    return sorted(places, key=lambda p: (search.pages[p.page].page.number not in believed, p.key))[:most]
 
 
-def _write(provenance: results_pb2.Provenance, search: Search, places: Sequence[Place]) -> None:
+def _in_table(want: Want) -> bool:
+    return want.row is not None and "]." in want.result.path
+
+
+def _write(result: results_pb2.FieldResult, search: Search, places: Sequence[Place]) -> None:
+    provenance, canonical = result.provenance, _canonical(result.value)
     provenance.Clear()
     if not places:
         provenance.state = results_pb2.GROUNDING_STATE_NOT_FOUND
@@ -81,12 +96,18 @@ def _write(provenance: results_pb2.Provenance, search: Search, places: Sequence[
     provenance.state = results_pb2.GROUNDING_STATE_GROUNDED
     provenance.boxes.extend(_boxes(search, best))
     provenance.source = _SOURCES[page.page.source]
-    provenance.match = _MATCHES[best.match]
-    provenance.score = 1.0 if best.match is Match.EXACT else round(best.fit, 4)
     provenance.printed_text = page.printed(best.slices)
+    literal = best.match is Match.EXACT or provenance.printed_text == canonical
+    provenance.match = _MATCHES[Match.EXACT if literal else best.match]
+    provenance.score = 1.0 if literal else round(best.fit, 4)
     provenance.others.extend(
         results_pb2.Occurrence(boxes=_boxes(search, place)) for place in places[1 : 1 + _MOST_OTHERS]
     )
+
+
+def _canonical(value: results_pb2.Value) -> str:
+    """The value as the result writes it."""
+    return value.money.amount if value.HasField("money") else str(getattr(value, value.WhichOneof("kind") or "text"))
 
 
 def _boxes(search: Search, place: Place) -> Iterable[documents_pb2.Box]:

@@ -16,6 +16,7 @@ from gleaner_documents.pages import ReadDocument
 from gleaner_values import find_amounts, find_dates, find_numbers
 
 _YES = ("yes", "true", "y", "ja", "oui", "si", "sí", "sim", "x", "☒", "☑", "✓", "✔", "✗")
+_LONGEST = 40  # digits of a number that somebody prints; more would only cost memory
 _NO = ("no", "false", "n", "nein", "non", "nee", "não", "☐")
 
 
@@ -43,7 +44,8 @@ class Search:
                 return self._number(str(value.integer))
             case "flag":
                 forms = _YES if value.flag else _NO
-                return [place for form in forms for place in self._literally(form) if self._ends_there(place)]
+                places = [place for form in forms for place in self._literally(form) if self._ends_there(place)]
+                return sorted(places, key=lambda place: place.key)
         return []
 
     def around(self, place: Place) -> list[Neighbour]:
@@ -78,7 +80,8 @@ class Search:
         stripped = text.strip()
         for day in find_dates(stripped):
             if day.end - day.start == len(stripped):
-                return [place for value in day.values for place in self._date(value.isoformat())]
+                places = [place for value in day.values for place in self._date(value.isoformat())]
+                return list({place.key: place for place in places}.values())
         readings = [(number.start, number.end, number.values) for number in find_numbers(stripped)]
         readings += [(amount.start, amount.end, amount.values) for amount in find_amounts(stripped)]
         for start, end, values in readings:
@@ -122,6 +125,8 @@ class Search:
             sought = Decimal(text)
         except InvalidOperation:
             return self._text(text)
+        if not sought.is_finite() or abs(sought.adjusted()) > _LONGEST:
+            return []
         places = [place for numbers in self._numbers for place in numbers.places(sought)]
         if not places and sought:
             # A credit is printed with a sign or without, as its form has it.

@@ -51,16 +51,6 @@ def wants_of(document: results_pb2.DocumentResult, schema: schemas_pb2.Schema) -
     return wants
 
 
-def grounded_of(document: results_pb2.DocumentResult) -> Iterator[results_pb2.FieldResult]:
-    """The values that have their place already, at any depth."""
-    stack = list(document.fields)
-    while stack:
-        result = stack.pop()
-        if result.provenance.state == results_pb2.GROUNDING_STATE_GROUNDED:
-            yield result
-        stack += result.children
-
-
 def _of(
     result: results_pb2.FieldResult, entry: schemas_pb2.Field | None, group: str, row: tuple[str, int] | None
 ) -> Iterator[Want]:
