@@ -1,12 +1,13 @@
 from datetime import date
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gleaner.v1 import results_pb2, schemas_pb2
 from gleaner_bbox_worker.grounding import ground
-from gleaner_documents import Page
+from gleaner_documents import Page, TextSource
 from support.printed_pages import printed_document, printed_lines
 
 MONTHS = [date(2000, month, 1).strftime("%B") for month in range(1, 13)]
@@ -85,6 +86,29 @@ def test_a_printed_text_is_found_within_the_page(data: st.DataObject, words: lis
     text = " ".join(words)
     page = data.draw(st.composite(page_with)(data.draw(st.sampled_from([text, text.upper(), f"({text}),"]))))
     assert_placed(located(page, results_pb2.Value(text=text), "STRING"), page)
+
+
+anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(anything, max_size=6), anything, st.sampled_from(TextSource))
+def test_no_text_whatever_breaks_it(lines: list[str], sought: str, source: TextSource) -> None:
+    page = printed_lines(*lines, sought + "x", source=source)
+    for value in (
+        results_pb2.Value(text=sought),
+        results_pb2.Value(date=sought),
+        results_pb2.Value(decimal=sought),
+        results_pb2.Value(money=results_pb2.Money(amount=sought)),
+    ):
+        place = located(page, value, "STRING")
+        assert place.state in (results_pb2.GROUNDING_STATE_GROUNDED, results_pb2.GROUNDING_STATE_NOT_FOUND)
+
+
+@pytest.mark.parametrize("number", ["NaN", "sNaN", "-Infinity", "1E+999999999999", "1E-999999999999", "0E+99", "-0.00"])
+def test_no_number_whatever_breaks_it(number: str) -> None:
+    place = located(printed_lines("Total 0.00"), results_pb2.Value(decimal=number), "NUMBER")
+    assert place.state in (results_pb2.GROUNDING_STATE_GROUNDED, results_pb2.GROUNDING_STATE_NOT_FOUND)
 
 
 @settings(max_examples=150, deadline=None)

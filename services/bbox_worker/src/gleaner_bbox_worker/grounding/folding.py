@@ -11,7 +11,7 @@ _WIDE = frozenset("mwMW@%&ÆŒ—…")
 @lru_cache(maxsize=1 << 16)
 def fold(text: str) -> str:
     """The letters and digits of `text`, without case and accents, ligatures resolved."""
-    return letters(text)
+    return letters(text) if text.isascii() else "".join(map(letters, text))  # as `origins` counts them
 
 
 @lru_cache(maxsize=1 << 14)
