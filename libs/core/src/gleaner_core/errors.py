@@ -10,6 +10,7 @@ GleanerError
 ├── GroupNotFound         no consumer group of this name
 ├── GroupExpired          the consumer group stood still for too long; start it anew
 ├── GroupDiffers          the consumer group has another filter
+├── GroupLost             another reader has the consumer group by now
 ├── NoRoom                every slot is taken
 ├── DeadlinePassed        the call took longer than it may
 ├── Unavailable           the database, or a service we stand on, does not answer
@@ -124,6 +125,14 @@ class GroupDiffers(GleanerError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"group {name} has other event types; leave them out, take another name, or delete the group")
+
+
+class GroupLost(GleanerError):
+    """Another reader took the consumer group over, or it was deleted; what was not acknowledged comes again."""
+
+    def __init__(self, name: str, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        self.name, self.retry_after = name, retry_after
+        super().__init__(f"group {name} is another reader's by now, or gone; subscribe again")
 
 
 class NoRoom(GleanerError):

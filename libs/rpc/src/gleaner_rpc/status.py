@@ -43,6 +43,7 @@ TABLE: dict[type[GleanerError], Row] = {
     errors.GroupNotFound:     Row(Code.NOT_FOUND,           "GROUP_NOT_FOUND"),
     errors.GroupExpired:      Row(Code.OUT_OF_RANGE,        "GROUP_EXPIRED"),
     errors.GroupDiffers:      Row(Code.FAILED_PRECONDITION, "GROUP_DIFFERS"),
+    errors.GroupLost:         Row(Code.ABORTED,             "GROUP_LOST", retry=True),
     errors.NoRoom:            Row(Code.RESOURCE_EXHAUSTED,  "NO_ROOM", retry=True),
     errors.DeadlinePassed:    Row(Code.DEADLINE_EXCEEDED,   "DEADLINE_PASSED"),
     errors.Unavailable:       Row(Code.UNAVAILABLE,         "DATABASE_UNAVAILABLE", retry=True),
