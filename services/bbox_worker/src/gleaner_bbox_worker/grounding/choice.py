@@ -24,6 +24,7 @@ _LATER, _SOON = 0.25, 3  # what matters is said first: so much less for the plac
 _APART_DOWN, _APART_ASIDE = 0.02, 0.4  # shares of the page's height at which company fades
 _ENOUGH_SPOTS = 30
 _LEAST_LABEL = 0.3
+_NO_CHOICE = 3.0  # the only place of a value takes it before the others choose
 
 Spot = tuple[int, Rect]
 """A page, by its index in the document, and where on it."""
@@ -68,6 +69,8 @@ class Chooser:
         return chosen
 
     def _scores(self, want: Want) -> list[float]:
+        if len(want.places) == 1 and not want.needs_label:
+            return [_NO_CHOICE]
         estimates = [(box.page, Rect(box.x0, box.y0, box.x1, box.y1)) for box in want.result.provenance.boxes]
         kept: list[Place] = []
         scores: list[float] = []
