@@ -148,7 +148,8 @@ def states_after(event: str, leg: int) -> tuple[State, Refinement | None]:
 
 
 _ROW = """queue.id, queue.tenant_id, queue.leg, queue.series, queue.seq, queue.attempt, queue.lapses,
-        queue.hand_backs, queue.lease_token, queue.holder, queue.available_at, queue.started_at, queue.has_callback"""
+        queue.hand_backs, queue.lease_token, queue.available_at, queue.started_at, queue.has_callback,
+        gleaner_uuid7() AS event_id"""
 _LAST = _ROW.replace("queue.seq,", "queue.seq + 1 AS seq,")
 
 _NOTHING = "NULL::jsonb AS error, NULL::text AS reason, NULL::bytea AS result, NULL::bytea AS artefact"
@@ -169,7 +170,7 @@ def offered(move: Move) -> str:
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ),
-{_tail(move, body="NULL::jsonb")}
+{_tail(move)}
 SELECT moved.*, jobs.request, jobs.about, jobs.created_at, jobs.trace_context, found.result, found.artefact
 FROM moved
 CROSS JOIN LATERAL (
@@ -278,11 +279,11 @@ moved AS (
     ON CONFLICT (id) DO NOTHING
     RETURNING {_ROW}, queue.state
 ),
-{_follow_up(move, body="NULL::jsonb")}
+{_follow_up(move)}
 SELECT * FROM moved"""
 
 
-def _tail(move: Move, body: str) -> str:
+def _tail(move: Move, body: str = "") -> str:
     """The move itself, and what must follow it in the same statement."""
     picked = "queue.id = ANY (ARRAY(SELECT chosen.id FROM chosen))"
     if move.ends:
@@ -323,8 +324,13 @@ def _outcome(move: Move) -> str:
 """
 
 
-def _follow_up(move: Move, body: str) -> str:
-    """The event, and the deliveries it is owed."""
+def _follow_up(move: Move, body: str = "") -> str:
+    """The event, and the deliveries it is owed. `body` is what the event has to say, of the chosen rows.
+
+    The event's id is made with the moved row, so that nothing has to be joined: of two short-lived row sets the planner
+    expects one row each, and compares every one with every other (a claim of 500 took 37 ms instead of 12).
+    """
+    chosen = " JOIN chosen USING (id)" if body else ""
     callback = (
         """SELECT '00000000-0000-0000-0000-000000000000'::uuid AS endpoint_id, jobs.callback_url AS url
             FROM jobs
@@ -335,16 +341,16 @@ def _follow_up(move: Move, body: str) -> str:
         else ""
     )
     return f"""event AS (
-    INSERT INTO events (era, job_id, seq, tenant_id, type, leg, series, attempt, final, body)
-    SELECT (SELECT era FROM log_era), moved.id, moved.seq, moved.tenant_id, {EVENT_TYPES[move.event]}, {move.leg},
-        moved.series, moved.attempt, {str(move.ends).lower()}, {body}
-    FROM moved JOIN chosen USING (id)
-    RETURNING event_id, job_id, seq
+    INSERT INTO events (era, event_id, job_id, seq, tenant_id, type, leg, series, attempt, final, body)
+    SELECT (SELECT era FROM log_era), moved.event_id, moved.id, moved.seq, moved.tenant_id,
+        {EVENT_TYPES[move.event]}, {move.leg}, moved.series, moved.attempt, {str(move.ends).lower()},
+        {body or "NULL::jsonb"}
+    FROM moved{chosen}
 ),
 delivery AS (
     INSERT INTO deliveries (event_id, endpoint_id, tenant_id, job_id, seq, type, url)
-    SELECT event.event_id, target.endpoint_id, moved.tenant_id, moved.id, moved.seq, {EVENT_TYPES[move.event]}, target.url
-    FROM moved JOIN event ON event.job_id = moved.id
+    SELECT moved.event_id, target.endpoint_id, moved.tenant_id, moved.id, moved.seq, {EVENT_TYPES[move.event]}, target.url
+    FROM moved
     CROSS JOIN LATERAL (
         {callback}SELECT endpoints.id AS endpoint_id, endpoints.url
         FROM endpoints
