@@ -52,10 +52,12 @@ def _look_up(host: str, port: int) -> list[str]:
 class GuardedNetwork(httpcore2.AsyncNetworkBackend):
     """Connects to addresses that were checked; to any, if private ones are allowed."""
 
-    def __init__(self, resolve: Resolve, *, allow_private: bool) -> None:
+    def __init__(
+        self, resolve: Resolve, *, allow_private: bool, network: httpcore2.AsyncNetworkBackend | None = None
+    ) -> None:
         self._resolve = resolve
         self._allow_private = allow_private
-        self._inner = httpcore2.AnyIOBackend()
+        self._network = network or httpcore2.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -71,10 +73,10 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
         addresses = await self._addresses(host, port)
         for address in addresses[:-1]:
             try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                return await self._network.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 continue
-        return await self._inner.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
+        return await self._network.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
 
     async def connect_unix_socket(
         self,

@@ -110,7 +110,7 @@ async def _hear_out(response: httpcore2.Response) -> None:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error.__cause__, ssl.SSLError):
+    if isinstance(error.__context__, ssl.SSLError):
         return "TLS_FAILED"
     return next(reason for kind, reason in _REASONS if isinstance(error, kind))
 

@@ -1,0 +1,251 @@
+"""One request to a receiver that means ill, or just is ill: a real HTTP server, over real sockets."""
+
+import asyncio
+import ssl
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gleaner_worker.webhooks.posting import Answered, Poster, Unanswered
+from gleaner_worker.webhooks.settings import WebhookSettings
+from support.webhook_receiver import (
+    Behaviour,
+    WebhookReceiver,
+    answering,
+    answering_twice,
+    babbling,
+    dripping,
+    dripping_after_status,
+    dropping,
+    flooding,
+    hanging,
+)
+
+PUBLIC = "93.184.216.34"
+_NEW_CERTIFICATE = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    " -subj /CN=hooks.example.org -addext subjectAltName=DNS:hooks.example.org"
+)
+
+
+class Names:
+    """A name server that answers what it is told to, and counts how often it is asked."""
+
+    def __init__(self, *answers: Sequence[str]) -> None:
+        self._answers = list(answers)
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        self.asked.append(host)
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as made:
+        yield made
+
+
+@asynccontextmanager
+async def poster(
+    *, timeout_s: float = 5, private: bool = True, names: Names | None = None, trust: ssl.SSLContext | None = None
+) -> AsyncIterator[Poster]:
+    settings = WebhookSettings(timeout_s=timeout_s, allow_private=private)
+    async with Poster.opened(settings, resolve=names, trust=trust) as opened:
+        yield opened
+
+
+async def test_the_bytes_arrive_as_they_are_with_their_headers(receiver: WebhookReceiver) -> None:
+    body = bytes(range(256)) * 100
+    async with poster() as to:
+        answer = await to.post(receiver.url + "?a=b%20c", {"webhook-id": "1", "content-type": "x/y"}, body)
+
+    [got] = receiver.all
+    assert answer == Answered(200)
+    assert (got.path, got.body, got.headers["webhook-id"]) == ("/hook?a=b%20c", body, "1")
+    assert got.headers["content-length"] == str(len(body))
+
+
+@pytest.mark.parametrize("status", [204, 302, 404, 410, 500])
+async def test_every_status_is_an_answer(receiver: WebhookReceiver, status: int) -> None:
+    receiver.always = answering(status, location=receiver.url + "/elsewhere")
+    async with poster() as to:
+        assert await to.post(receiver.url, {}, b"{}") == Answered(status)
+
+    assert len(receiver.all) == 1, "redirects are not followed"
+
+
+@pytest.mark.parametrize(
+    ("text", "shortest", "longest"),
+    [("120", 120, 120), ("Fri, 31 Dec 1999 23:59:59 GMT", 0, 0), ("999999999999", 86_400, 86_400)],
+)
+async def test_retry_after_is_seconds_or_a_date(
+    receiver: WebhookReceiver, text: str, shortest: int, longest: int
+) -> None:
+    receiver.always = answering(429, retry_after=text)
+    async with poster() as to:
+        answer = await to.post(receiver.url, {}, b"{}")
+
+    assert isinstance(answer, Answered)
+    assert answer.retry_after is not None
+    assert timedelta(seconds=shortest) <= answer.retry_after <= timedelta(seconds=longest)
+
+
+async def test_a_retry_after_that_is_neither_is_none(receiver: WebhookReceiver) -> None:
+    receiver.always = answering(503, retry_after="soon")
+    async with poster() as to:
+        assert await to.post(receiver.url, {}, b"{}") == Answered(503)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [(hanging, "TIMED_OUT"), (dripping, "TIMED_OUT"), (babbling, "BAD_ANSWER"), (dropping, "BAD_ANSWER")],
+)
+async def test_no_answer_has_a_reason_and_an_end(receiver: WebhookReceiver, behaviour: Behaviour, reason: str) -> None:
+    receiver.always = behaviour
+    began = time.monotonic()
+    async with poster(timeout_s=0.5) as to:
+        answer = await to.post(receiver.url, {}, b"{}")
+
+    assert answer == Unanswered(reason)
+    assert time.monotonic() - began < 3
+
+
+async def test_a_body_that_drips_holds_nobody_up_and_the_status_counts(receiver: WebhookReceiver) -> None:
+    receiver.always = dripping_after_status(200)
+    began = time.monotonic()
+    async with poster(timeout_s=20) as to:
+        assert await to.post(receiver.url, {}, b"{}") == Answered(200)
+
+    assert time.monotonic() - began < 5
+
+
+async def test_of_an_endless_answer_little_is_read(receiver: WebhookReceiver) -> None:
+    receiver.always = flooding
+    async with poster(timeout_s=20) as to:
+        assert await to.post(receiver.url, {}, b"{}") == Answered(200)
+
+    assert receiver.flooded < 16 * 2**20, "what the sockets' buffers take, and no more"
+
+
+async def test_a_second_answer_is_not_taken_for_the_next_requests(receiver: WebhookReceiver) -> None:
+    receiver.next.extend([answering_twice(500, 200), answering(503)])
+    async with poster() as to:
+        answers = [await to.post(receiver.url, {}, b"{}") for _ in range(2)]
+
+    assert answers == [Answered(500), Answered(503)]
+
+
+async def test_nobody_listens() -> None:
+    with WebhookReceiver() as gone:
+        url = gone.url
+    async with poster() as to:
+        assert await to.post(url, {}, b"{}") == Unanswered("NOT_CONNECTED")
+
+
+async def test_a_name_without_address_is_not_resolved() -> None:
+    async with poster() as to:
+        assert await to.post("http://nowhere.invalid/", {}, b"{}") == Unanswered("NOT_RESOLVED")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:{port}/",
+        "http://localhost:{port}/",
+        "http://0x7f000001:{port}/",
+        "http://[::ffff:127.0.0.1]:{port}/",
+        "http://user@example.org:{port}/",
+        "http://example.org:22/",
+        "ftp://example.org/",
+        "no url",
+    ],
+)
+async def test_the_url_is_judged_again_before_it_is_called(receiver: WebhookReceiver, url: str) -> None:
+    async with poster(private=False) as to:
+        assert await to.post(url.format(port=receiver.port), {}, b"{}") == Unanswered("URL_REFUSED")
+
+    assert receiver.all == []
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], [PUBLIC, "127.0.0.1"], ["::ffff:10.0.0.1"], ["169.254.169.254"]])
+async def test_a_name_that_leads_inside_is_refused(receiver: WebhookReceiver, addresses: list[str]) -> None:
+    names = Names(addresses)
+    async with poster(private=False, names=names) as to:
+        answer = await to.post(f"http://innocent.example.org:{receiver.port}/", {}, b"{}")
+
+    assert answer == Unanswered("ADDRESS_REFUSED")
+    assert receiver.all == []
+
+
+async def test_a_connection_is_looked_up_anew_each_time(receiver: WebhookReceiver) -> None:
+    names = Names(["127.0.0.1"])
+    async with poster(names=names) as to:
+        for _ in range(2):
+            await to.post(f"http://example.org:{receiver.port}/", {}, b"{}")
+
+    assert len(names.asked) == 2
+    assert {got.headers["host"] for got in receiver.all} == {f"example.org:{receiver.port}"}
+
+
+async def test_the_next_address_is_tried_if_the_first_does_not_listen(receiver: WebhookReceiver) -> None:
+    async with poster(names=Names(["127.0.0.99", "127.0.0.1"])) as to:
+        assert await to.post(f"http://example.org:{receiver.port}/", {}, b"{}") == Answered(200)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for hooks.example.org, with its key."""
+    made = tmp_path_factory.mktemp("tls") / "both.pem"
+    key = made.with_name("key.pem")
+    subprocess.run(
+        [*_NEW_CERTIFICATE.split(), "-keyout", str(key), "-out", str(made)],
+        check=True,
+        capture_output=True,
+    )
+    made.write_text(made.read_text() + key.read_text())
+    return made
+
+
+@pytest.fixture
+def tls_receiver(certificate: Path) -> Iterator[WebhookReceiver]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    with WebhookReceiver(tls=context) as made:
+        yield made
+
+
+async def test_tls_is_with_the_name_though_the_address_is_called(
+    tls_receiver: WebhookReceiver, certificate: Path
+) -> None:
+    trust = ssl.create_default_context(cafile=str(certificate))
+    async with poster(names=Names(["127.0.0.1"]), trust=trust) as to:
+        right = await to.post(f"https://hooks.example.org:{tls_receiver.port}/", {}, b"{}")
+        wrong = await to.post(f"https://other.example.org:{tls_receiver.port}/", {}, b"{}")
+
+    assert (right, wrong) == (Answered(200), Unanswered("TLS_FAILED"))
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(tls_receiver: WebhookReceiver) -> None:
+    async with poster(names=Names(["127.0.0.1"])) as to:
+        answer = await to.post(f"https://hooks.example.org:{tls_receiver.port}/", {}, b"{}")
+
+    assert answer == Unanswered("TLS_FAILED")
+    assert tls_receiver.all == []
+
+
+async def test_many_at_once_do_not_wait_for_one_that_hangs(receiver: WebhookReceiver) -> None:
+    receiver.next.append(hanging)
+    async with poster(timeout_s=2) as to:
+        slow = asyncio.create_task(to.post(receiver.url, {}, b"{}"))
+        await receiver.received()
+        answers = await asyncio.gather(*(to.post(receiver.url, {}, b"{}") for _ in range(8)))
+        assert not slow.done()
+        await slow
+
+    assert answers == [Answered(200)] * 8
