@@ -76,6 +76,10 @@ model: ## check the formal model of leases and of the log
 bench-smoke: setup ## run every benchmark, small, to see that it runs
 	tools/bench-smoke
 
+.PHONY: chaos
+chaos: setup ## kill, stop and cut off real processes for MINUTES (5); the last line: lost 0, doubled 0
+	PYTHONPATH=tests python -m chaos --seconds $$(( 60 * $(or $(MINUTES),5) )) $(CHAOS)
+
 .PHONY: accuracy
 accuracy: setup ## measure extraction and grounding on the labelled documents
 	python -m bench.accuracy

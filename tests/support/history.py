@@ -18,7 +18,8 @@ from pathlib import Path
 class Call:
     """A call: `token` is the fencing token it carried or was given, `made` whether it changed anything.
 
-    `ended` is None for a call that was never answered: it may or may not have been carried out.
+    `key` is the request id of a submit, whose `job` is known only from the answer. `ended` is None for a call that was
+    never answered: it may or may not have been carried out.
     """
 
     actor: str
@@ -28,11 +29,12 @@ class Call:
     token: int | None = None
     made: bool | None = None
     ended: int | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An event as the database's log has it."""
+    """An event as the database's log has it. `owed`: whether a webhook must tell of it."""
 
     job: str
     seq: int
@@ -40,6 +42,24 @@ class Logged:
     series: int
     final: bool
     event_id: str
+    owed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An outcome as the database has it: who held the job when its leg ended."""
+
+    job: str
+    seq: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A delivery as the database has it."""
+
+    event_id: str
+    delivered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +80,11 @@ class History:
     _clock: Iterator[int] = field(default_factory=itertools.count)
 
     @contextmanager
-    def call(self, actor: str, what: str, job: str, token: int | None = None) -> Iterator[Call]:
+    def call(
+        self, actor: str, what: str, job: str, token: int | None = None, *, key: str | None = None
+    ) -> Iterator[Call]:
         """The call made within the block; set `made` (and `token`, for a claim) to its answer."""
-        record = Call(actor, what, job, next(self._clock), token)
+        record = Call(actor, what, job, next(self._clock), token, key=key)
         self.calls.append(record)
         try:
             yield record
@@ -76,9 +98,17 @@ class History:
 CLAIMS = ("mark_running", "mark_suspect_running", "mark_bbox_refining", "mark_suspect_bbox_refining")
 SUBMIT = "submit"
 RENEW = "renew"
+CANCEL = "cancel"
+RETRY = "retry"
 
 
-def violations(calls: Sequence[Call], log: Iterable[Logged], received: Iterable[Received] = ()) -> list[str]:
+def violations(
+    calls: Sequence[Call],
+    log: Iterable[Logged],
+    received: Sequence[Received] = (),
+    outcomes: Iterable[Ended] = (),
+    due: Iterable[Due] = (),
+) -> list[str]:
     """Everything in which a history is not what the suite promises; empty if it is."""
     events: dict[str, list[Logged]] = defaultdict(list)
     for event in log:
@@ -87,10 +117,27 @@ def violations(calls: Sequence[Call], log: Iterable[Logged], received: Iterable[
         of_job.sort(key=lambda event: event.seq)
     return [
         *_submits(calls, events),
+        *_keys(calls),
+        *_obeyed(calls, events),
         *itertools.chain.from_iterable(_log_of(job, of_job) for job, of_job in events.items()),
         *_fencing(calls),
         *_counted(calls, events),
+        *_tokens(events, outcomes),
         *_deliveries(events, received),
+        *_owed(events, received, {delivery.event_id: delivery for delivery in due}),
+    ]
+
+
+def unfinished(jobs: Iterable[str], log: Iterable[Logged]) -> list[str]:
+    """The jobs that are not over by the log; to be asked when nothing is left to do."""
+    last: dict[str, Logged] = {}
+    for event in log:
+        if event.job not in last or last[event.job].seq < event.seq:
+            last[event.job] = event
+    return [
+        f"{job}: never ended, its last event is {last[job].type if job in last else 'none'}: lost"
+        for job in jobs
+        if job not in last or not last[job].final
     ]
 
 
@@ -98,6 +145,24 @@ def _submits(calls: Sequence[Call], events: dict[str, list[Logged]]) -> Iterator
     for job in {call.job for call in calls if call.what == SUBMIT and call.made}:
         if not events[job]:
             yield f"{job}: submitted, and the log does not know it: lost"
+
+
+def _keys(calls: Sequence[Call]) -> Iterator[str]:
+    """A request id makes one job, however often and by however many it is submitted."""
+    jobs: dict[str, set[str]] = defaultdict(set)
+    for call in calls:
+        if call.key and call.job:
+            jobs[call.key].add(call.job)
+    for key, made in jobs.items():
+        if len(made) > 1:
+            yield f"request id {key} made {len(made)} jobs: doubled"
+
+
+def _obeyed(calls: Sequence[Call], events: dict[str, list[Logged]]) -> Iterator[str]:
+    """A client that was told that its job is cancelled, or retried, finds that in the log."""
+    for call in calls:
+        if call.made and (told := TOLD.get(call.what)) and not told & {event.type for event in events[call.job]}:
+            yield f"{call.job}: {call.what} was answered, and the log knows nothing of it"
 
 
 def _log_of(job: str, events: list[Logged]) -> Iterator[str]:
@@ -149,6 +214,10 @@ def _counted(calls: Sequence[Call], events: dict[str, list[Logged]]) -> Iterator
             yield f"{job}: {count} calls were told {event}, the log has {logged}"
 
 
+TOLD = {
+    CANCEL: {"job.cancelled", "job.refinement_cancelled"},
+    RETRY: {"job.retried"},
+}
 EVENT_OF = {
     "mark_succeeded": "job.succeeded",
     "mark_bbox_refined": "job.succeeded",
@@ -160,6 +229,28 @@ EVENT_OF = {
     "mark_suspect_bbox_refining": "job.refinement_started",
     "mark_bbox_refine_failed": "job.refinement_failed",
 }
+
+
+STARTS = frozenset(EVENT_OF[claim] for claim in CLAIMS)
+
+
+def _tokens(events: dict[str, list[Logged]], outcomes: Iterable[Ended]) -> Iterator[str]:
+    """Each claim raises the token by one: an outcome bears the number of claims before it, or it is a zombie's."""
+    for outcome in outcomes:
+        claims = sum(event.type in STARTS and event.seq < outcome.seq for event in events[outcome.job])
+        if claims != outcome.token:
+            yield f"{outcome.job}: seq {outcome.seq} was written under token {outcome.token} after {claims} claims"
+
+
+def _owed(events: dict[str, list[Logged]], received: Sequence[Received], due: dict[str, Due]) -> Iterator[str]:
+    """What must be told has a delivery, and what counts as delivered was received."""
+    arrived = {webhook.webhook_id for webhook in received}
+    for event in itertools.chain.from_iterable(events.values()):
+        if event.owed and event.event_id not in due:
+            yield f"{event.job}: nobody is to be told of {event.type} (seq {event.seq})"
+    for delivery in due.values():
+        if delivery.delivered and delivery.event_id not in arrived:
+            yield f"webhook {delivery.event_id} counts as delivered and never arrived"
 
 
 def _deliveries(events: dict[str, list[Logged]], received: Iterable[Received]) -> Iterator[str]:

@@ -1,0 +1,66 @@
+"""The suite under test: real processes, a Postgres of their own, and something breakable between the two."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from chaos.plan import Plan
+from chaos.receiver import Receiver
+
+from gleaner_repo import Database, DatabaseSettings, open_database
+from gleaner_stack.postgres import EmbeddedPostgres
+from gleaner_stack.supervisor import COMMANDS, Stack, StackOptions
+from support.proxy import Proxy
+
+KINDS = ("api", "worker", "bbox-worker", "reaper")
+
+
+@dataclass
+class Suite:
+    """`proxies`: the way to Postgres, one for each kind of service. `database`: our own, which nobody breaks.
+
+    `holders`: by the id under which a process holds jobs, which service it is.
+    """
+
+    stack: Stack
+    postgres: EmbeddedPostgres
+    proxies: dict[str, Proxy]
+    receiver: Receiver
+    database: Database
+    holders: dict[str, str] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def running(plan: Plan) -> AsyncIterator[Suite]:
+    """The suite, serving; what all of it logs is in `chaos.log`."""
+    plan.out.mkdir(parents=True, exist_ok=True)
+    holders: dict[str, str] = {}
+    async with AsyncExitStack() as exits:
+        log = exits.enter_context((plan.out / "chaos.log").open("w", encoding="utf-8", buffering=1))
+
+        def heard(name: str, line: str) -> None:
+            log.write(f"{name:<14} | {line}\n")
+            if '"claiming"' in line:
+                holders[json.loads(line)["holder"]] = name
+
+        postgres = await exits.enter_async_context(EmbeddedPostgres(settings={"max_connections": "200"}))
+        proxies = {kind: await exits.enter_async_context(Proxy(postgres.url).running()) for kind in KINDS}
+        receiver = await exits.enter_async_context(Receiver().listening())
+        options = StackOptions(
+            database_url=postgres.url,
+            workers=plan.workers,
+            bbox_workers=plan.bbox_workers,
+            reapers=plan.reapers,
+            environment=plan.environment,
+            commands={"migrate": COMMANDS["migrate"]} | {kind: _by_way_of(proxies[kind], kind) for kind in KINDS},
+            grace=20,
+        )
+        stack = await exits.enter_async_context(Stack(options, heard))
+        ours = DatabaseSettings(database_url=postgres.url, database_pool_size=4, database_timeout_s=10)
+        database = await exits.enter_async_context(open_database(ours, name="chaos"))
+        yield Suite(stack, postgres, proxies, receiver, database, holders)
+
+
+def _by_way_of(proxy: Proxy, kind: str) -> list[str]:
+    return ["/usr/bin/env", f"GLEANER_DATABASE_URL={proxy.url}", *COMMANDS[kind]]
