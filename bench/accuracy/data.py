@@ -51,9 +51,8 @@ def samples(name: str, data: Path = DATA, limit: int | None = None) -> list[Samp
     """The documents of a set, in the order of their names."""
     found = []
     for label_file in sorted((data / name).glob("*.json")):
-        document = next(
-            p for p in label_file.parent.glob(f"{label_file.stem}.*") if p.suffix in (".pdf", ".jpg", ".png")
-        )
+        beside = label_file.parent.glob(f"{label_file.stem}.*")
+        document = next((p for p in beside if p.suffix in (".pdf", ".jpg", ".png")), label_file)
         found.append(Sample(name, label_file.stem, document, json.loads(label_file.read_text("utf-8"))))
     return found[:limit]
 

@@ -10,11 +10,12 @@ from gleaner_worker.extractors.embedded.labels import Labels
 from gleaner_worker.extractors.embedded.lexicon import COMPANY_FORMS, STREET_WORDS
 
 _CITY = r"(?P<city>[^\W\d_][^\d|●•]*?)"
+_CODE = r"\d{4} ?[A-Z]{2}(?= )|\d{4,6}|\d{3} \d{2}"
 _CITY_LINES = tuple(
     re.compile(form)
     for form in (
         # 1025 RX Amsterdam; D-63571 Gelnhausen; DE 12345 Beispielstadt; 41700 Dos Hermanas; 100-0001 Tokyo
-        rf"^(?:[A-Z]{{1,3}}[- ]\s?)?(?P<code>\d{{4}} ?[A-Z]{{2}}(?= )|\d{{4,6}}|\d{{3}} \d{{2}})[ ,]+{_CITY}(?:[,|(].*)?$",
+        rf"^(?:[A-Z]{{1,3}}[- ]\s?)?(?P<code>{_CODE})[ ,]+{_CITY}(?:[,|(].*)?$",
         # Austin, TX 78701
         rf"^{_CITY},?\s+[A-Z]{{2}}\.?,?\s+(?P<code>\d{{5}}(?:-\d{{4}})?)(?:,? [A-Z][\w. ]{{1,20}})?$",
         # London SW1B 3BN

@@ -18,8 +18,8 @@ _LEGAL = re.compile(
 # What ends the head, and what only stands in between.
 _ENDS = re.compile(
     r"(?<![^\W_])(?:tel|telephone|telefon|phone|fax|tax invoice|invoice|receipt|bill|date|datum|cashier|table|qty|"
-    r"rechnung|quittung|facture|ticket|item|slip|check|chk|e-?mail|www|pay by|order|guest|server|pos|staff|carry out|dine in|"
-    r"take ?away|take ?out|goods|thank you)(?![^\W_])|taxinvoice|tel[:.]|@|(?<!\d)0\d{1,3}[- ]\d{6}",
+    r"rechnung|quittung|facture|ticket|item|slip|check|chk|e-?mail|www|pay by|order|guest|server|pos|staff|"
+    r"carry out|dine in|take ?away|take ?out|goods|thank you)(?![^\W_])|taxinvoice|tel[:.]|@|(?<!\d)0\d{1,3}[- ]\d{6}",
     re.IGNORECASE,
 )
 _NUMBERS = re.compile(
