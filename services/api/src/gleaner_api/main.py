@@ -3,19 +3,20 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-from gleaner_api.servicers import ExtractionServicer, JobServicer, VersionServicer
+from gleaner_api.servicers import EventServicer, ExtractionServicer, JobServicer, VersionServicer, WebhookServicer
 from gleaner_api.settings import ApiSettings
 from gleaner_api.submission import Submission
 from gleaner_api.validation import DocumentCheck, RequestCheck
 from gleaner_api.watch import Tailer
 from gleaner_documents import PageReader
-from gleaner_repo import DocumentRepository, JobRepository, open_database
+from gleaner_repo import DeliveryRepository, DocumentRepository, GroupRepository, JobRepository, open_database
 from gleaner_rpc import Offers, Peers, addresses, build_server, serve
 from gleaner_rpc.process import run_service
 from gleaner_telemetry import installed
 
 SUBMIT = "/gleaner.v1.JobService/SubmitJob"
 WATCH = "/gleaner.v1.JobService/WatchJob"
+SUBSCRIBE = "/gleaner.v1.EventService/SubscribeEvents"
 EXTRACT = "/gleaner.v1.ExtractionService/Extract"
 VALIDATE = "/gleaner.v1.ExtractionService/ValidateRequest"
 
@@ -31,12 +32,18 @@ async def main(settings: ApiSettings) -> None:
         reader = await stack.enter_async_context(PageReader(settings.reader))
         jobs = JobRepository(database)
         tailer = Tailer(jobs)
+        events = EventServicer(
+            groups=GroupRepository(database, max_tries=settings.group_max_tries),
+            lease=settings.group_lease,
+            limit=settings.watch_limit,
+        )
         offers = Offers(workers, settings.channels)
         check = RequestCheck(
             DocumentCheck(reader),
             extractors=settings.extractor_names,
             max_pages=settings.job_max_pages,
             allow_private=settings.webhook_allow_private,
+            signs_webhooks=settings.signs_webhooks,
         )
         server = build_server(
             settings.grpc,
@@ -48,15 +55,18 @@ async def main(settings: ApiSettings) -> None:
                 offers=offers,
             ),
             ExtractionServicer(check=check, workers=workers),
+            events,
+            WebhookServicer(DeliveryRepository(database)),
             VersionServicer(extractors=settings.extractor_names),
             heavy={SUBMIT, EXTRACT, VALIDATE},
-            limits={EXTRACT: settings.sync_limit, WATCH: settings.watch_limit},
+            limits={EXTRACT: settings.sync_limit, WATCH: settings.watch_limit, SUBSCRIBE: 2 * settings.watch_limit},
             check_themselves={SUBMIT, EXTRACT},
         )
 
         async def beside(stop: asyncio.Event) -> None:
             async with asyncio.TaskGroup() as group:
                 sending = group.create_task(offers.run())
+                group.create_task(events.run(stop))
                 await tailer.run(stop)
                 sending.cancel()
 

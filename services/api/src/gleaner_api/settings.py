@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gleaner_documents import ReaderSettings
@@ -29,6 +29,10 @@ class ApiSettings(BaseSettings):
         default="embedded", description="Extractors that requests may name, with commas, the default first."
     )
     job_max_pages: int = Field(default=2000, ge=1, description="Most pages of a job's documents in all.")
+    webhook_secrets: SecretStr = Field(
+        default=SecretStr(""),
+        description="As the workers have it. Empty: callback URLs are refused, for nobody could sign what goes there.",
+    )
     webhook_allow_private: bool = Field(
         default=False,
         description="Whether callbacks may go to hosts that are not public; for tests and closed networks.",
@@ -41,7 +45,15 @@ class ApiSettings(BaseSettings):
     watch_limit: Seconds = Field(
         default=timedelta(hours=1),
         validation_alias="GLEANER_WATCH_LIMIT_S",
-        description="Longest a WatchJob stream lasts before it has to be taken up again.",
+        description="Longest a WatchJob or SubscribeEvents stream lasts before it has to be taken up again.",
+    )
+    group_lease: Seconds = Field(
+        default=timedelta(seconds=15),
+        validation_alias="GLEANER_GROUP_LEASE_S",
+        description="How long a consumer group waits for its reader, whose server died, until another takes over.",
+    )
+    group_max_tries: int = Field(
+        default=5, ge=1, description="How often an event may be refused, or kill its reader, before it is parked."
     )
     check_children: int = Field(
         default=1, ge=1, description="Child processes that look whether submitted documents can be read."
@@ -60,6 +72,11 @@ class ApiSettings(BaseSettings):
         if self.grpc.max_message_bytes > self.channels.max_message_bytes:
             raise ValueError("GLEANER_MAX_MESSAGE_BYTES must be the same for servers and channels")
         return self
+
+    @property
+    def signs_webhooks(self) -> bool:
+        """Whether workers can sign what goes to callback URLs."""
+        return bool(self.webhook_secrets.get_secret_value().strip(" ,"))
 
     @property
     def extractor_names(self) -> tuple[str, ...]:

@@ -90,16 +90,18 @@ class SubscriptionStart(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_FIELD_NUMBER: _builtins.int
-    FROM_FIELD_NUMBER: _builtins.int
+    START_AT_FIELD_NUMBER: _builtins.int
     EVENT_TYPES_FIELD_NUMBER: _builtins.int
     MAX_IN_FLIGHT_FIELD_NUMBER: _builtins.int
     RESTART_EXPIRED_FIELD_NUMBER: _builtins.int
     group: _builtins.str
     """Name of the group: 1 to 63 lower-case letters, digits, `.`, `_` and `-`. Made if there is none."""
+    start_at: Global___GroupStart.ValueType
+    """Where a new group starts; of no matter to one that exists."""
     max_in_flight: _builtins.int
     """How many events may be under way without an acknowledgement, 1 to 1,000; 0 for 100."""
     restart_expired: _builtins.bool
-    """If the group has expired, start it anew as `from` says."""
+    """If the group has expired, start it anew as `start_at` says."""
     @_builtins.property
     def event_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only events of these types (`job.succeeded`), for a new group; empty for all. Of a group that
@@ -110,13 +112,14 @@ class SubscriptionStart(_message.Message):
         self,
         *,
         group: _builtins.str = ...,
+        start_at: Global___GroupStart.ValueType = ...,
         event_types: _abc.Iterable[_builtins.str] | None = ...,
         max_in_flight: _builtins.int = ...,
         restart_expired: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_types", b"event_types", "from", b"from", "group", b"group", "max_in_flight", b"max_in_flight", "restart_expired", b"restart_expired"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_types", b"event_types", "group", b"group", "max_in_flight", b"max_in_flight", "restart_expired", b"restart_expired", "start_at", b"start_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,7 +1,8 @@
 """What the api answers: servicers that translate, call, translate."""
 
+from gleaner_api.servicers.events import EventServicer
 from gleaner_api.servicers.extraction import ExtractionServicer
 from gleaner_api.servicers.jobs import JobServicer
 from gleaner_api.servicers.version import VersionServicer
 
-__all__ = ["ExtractionServicer", "JobServicer", "VersionServicer"]
+__all__ = ["EventServicer", "ExtractionServicer", "JobServicer", "VersionServicer"]
