@@ -6,10 +6,13 @@ Lengths are in points (pixels for an image), so that across and down compare.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, islice
 
 from gleaner_documents.pages import Page, ReadDocument, Word
 from gleaner_values import AmountReading, DateReading, find_amounts, find_dates, fold, letters
+
+MAX_CELLS = 4000  # of a page, and
+MAX_WORDS = 500  # of a cell: ten times what a dense page has
 
 
 @dataclass(frozen=True)
@@ -160,9 +163,12 @@ def rows_of(cells: Sequence[Cell]) -> list[list[Cell]]:
 def _cells(pages: Sequence[Page]) -> Iterator[Cell]:
     index = 0
     for page in pages:
+        first = index
         width, height = page.width or 1.0, page.height or 1.0
         for _, group in groupby(page.words, key=lambda word: word.line):
-            words = tuple(group)
+            words = tuple(islice(group, MAX_WORDS))
+            if index - first >= MAX_CELLS:
+                break
             starts, at = [], 0
             for word in words:
                 starts.append(at)

@@ -13,6 +13,7 @@ from gleaner_worker.extractors.embedded.cells import Cell, Sheet
 from gleaner_worker.extractors.embedded.lexicon import KNOWN, Key, Token, tokens
 
 MAX_WORDS = 8
+MAX_ALIKE = 200  # looked at, of labels with the same words: a page made to be slow is full of them
 _PERCENT = re.compile(r"\(?\d{1,3}(?:[.,]\d{1,3})?\s?%\)?")
 _TAIL = re.compile(r"[\s:.#=)*°>\]]*")
 _CLOSED = re.compile(r"\s*[)\].]?\s*:")
@@ -98,8 +99,9 @@ class Labels:
         return bool(found) and found[0].start <= 1 and (found[0].closed or self.is_label(cell))
 
     def with_key(self, key: Key) -> list[Label]:
-        """The labels of this key, in reading order."""
-        return self.of_key.get(key, [])
+        """The labels of this key, in reading order; of very many the first and the last."""
+        found = self.of_key.get(key, [])
+        return found if len(found) <= MAX_ALIKE else [*found[: MAX_ALIKE // 2], *found[-MAX_ALIKE // 2 :]]
 
     def trailing(self, cell: Cell) -> int:
         """Where a label of several words begins that ends the cell, behind a value; the cell's length if none does."""
