@@ -26,6 +26,10 @@ _TAX_NUMBER = re.compile(
     r"(?<![\w.,])\d{1,5}(?:[ /]\d{1,5}){1,3}(?![\w,])|(?<![\w.,])[\d./-]{8,16}(?![\w,])"
     r"|(?<![\w])[A-Z]{1,3}\d{7,12}[A-Z]?(?!\w)"
 )
+# What follows a count of days, not an amount: "balance at 30 days".
+_TIME = re.compile(
+    r"\s*(?:days?|weeks?|months?|Tagen?|Wochen?|Monaten?|jours?|semaines?|mois|dagen|giorni|d[ií]as)\b", re.IGNORECASE
+)
 _LEAD = re.compile(r"^[\s:#=|*.\-–>)]+")
 _PHONE = re.compile(r"(?<![\w])\+?[\d(][\d ()/.\-–]{5,20}\d(?!\w)")
 
@@ -44,7 +48,8 @@ def _dates(text: str) -> Iterator[Piece]:
 def _amounts(text: str) -> Iterator[Piece]:
     dates = find_dates(text)
     for amount in find_amounts(text):
-        if not any(d.start < amount.end and amount.start < d.end for d in dates):
+        in_date = any(d.start < amount.end and amount.start < d.end for d in dates)
+        if not in_date and not _TIME.match(text, amount.end):
             yield amount.start, amount.end
 
 
