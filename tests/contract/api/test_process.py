@@ -88,9 +88,11 @@ async def test_reflection_lists_all_services(database_url: str) -> None:
         answer = await ServerReflectionStub(channel).ServerReflectionInfo(iter([ask])).read()
 
     assert {found.name for found in answer.list_services_response.service} == {
+        "gleaner.v1.EventService",
         "gleaner.v1.ExtractionService",
         "gleaner.v1.JobService",
         "gleaner.v1.VersionService",
+        "gleaner.v1.WebhookService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }

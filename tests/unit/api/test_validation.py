@@ -20,8 +20,14 @@ class Checker:
         return self.verdict
 
 
-def check_of(checker: Checker) -> RequestCheck:
-    return RequestCheck(DocumentCheck(checker), extractors=("embedded", "m"), max_pages=10, allow_private=False)
+def check_of(checker: Checker, *, signs_webhooks: bool = True) -> RequestCheck:
+    return RequestCheck(
+        DocumentCheck(checker),
+        extractors=("embedded", "m"),
+        max_pages=10,
+        allow_private=False,
+        signs_webhooks=signs_webhooks,
+    )
 
 
 DOCUMENT = documents_pb2.InputDocument(name="a", content=b"bytes")
@@ -83,3 +89,12 @@ async def test_a_digest_is_the_same_whichever_way_it_is_made() -> None:
     small, large = b"x" * 10, b"x" * 10**6
 
     assert [len(await digest_of(content)) for content in (small, large)] == [32, 32]
+
+
+async def test_a_callback_that_nobody_could_sign_is_refused() -> None:
+    asked = a_submit(callback_url="https://example.org/hook")
+
+    assert await check_of(Checker(1)).of_submit(asked) == []
+    [finding] = await check_of(Checker(1), signs_webhooks=False).of_submit(asked)
+    assert (finding.field, finding.reason) == ("callback_url", "WEBHOOKS_NOT_SIGNED")
+    assert await check_of(Checker(1), signs_webhooks=False).of_submit(a_submit()) == []

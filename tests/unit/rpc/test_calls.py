@@ -24,6 +24,7 @@ WATCH = "/gleaner.v1.JobService/WatchJob"
 ROWS: list[tuple[GleanerError, Code, str]] = [
     (errors.InvalidRequest([Finding("a", "B", "c")]), Code.INVALID_ARGUMENT, "INVALID_REQUEST"),
     (errors.JobNotFound("1"), Code.NOT_FOUND, "JOB_NOT_FOUND"),
+    (errors.DeliveryNotFound("deliveries/1"), Code.NOT_FOUND, "DELIVERY_NOT_FOUND"),
     (errors.JobNotCancellable("1", "RUNNING"), Code.FAILED_PRECONDITION, "JOB_NOT_CANCELLABLE"),
     (errors.ResultNotReady("1", "RUNNING"), Code.FAILED_PRECONDITION, "RESULT_NOT_READY"),
     (errors.NoResult("1", "FAILED", "why"), Code.FAILED_PRECONDITION, "JOB_FAILED"),

@@ -3,6 +3,7 @@
 GleanerError
 ├── InvalidRequest        the request itself is wrong; carries all findings
 ├── JobNotFound
+├── DeliveryNotFound
 ├── JobNotCancellable
 ├── ResultNotReady        ask again later
 ├── NoResult              there is none and there will be none
@@ -68,6 +69,13 @@ class JobNotFound(GleanerError):
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"there is no job {job_id}")
+
+
+class DeliveryNotFound(GleanerError):
+    """The tenant has no such webhook delivery."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no {name}")
 
 
 class JobNotCancellable(GleanerError):

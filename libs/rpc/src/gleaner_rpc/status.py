@@ -36,6 +36,7 @@ TABLE: dict[type[GleanerError], Row] = {
     #                             status                    ErrorInfo.reason
     errors.InvalidRequest:    Row(Code.INVALID_ARGUMENT,    "INVALID_REQUEST"),
     errors.JobNotFound:       Row(Code.NOT_FOUND,           "JOB_NOT_FOUND"),
+    errors.DeliveryNotFound:  Row(Code.NOT_FOUND,           "DELIVERY_NOT_FOUND"),
     errors.JobNotCancellable: Row(Code.FAILED_PRECONDITION, "JOB_NOT_CANCELLABLE"),
     errors.ResultNotReady:    Row(Code.FAILED_PRECONDITION, "RESULT_NOT_READY", retry=True),
     errors.NoResult:          Row(Code.FAILED_PRECONDITION, "JOB_{state}", states=("FAILED", "CANCELLED")),

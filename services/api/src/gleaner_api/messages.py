@@ -7,10 +7,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gleaner.internal.v1 import stored_pb2
 from gleaner.v1 import jobs_pb2 as pb
+from gleaner.v1 import webhooks_pb2
 from gleaner_api import names
 from gleaner_core.errors import JobError
 from gleaner_core.states import Refinement, State
-from gleaner_repo import Event, Job
+from gleaner_repo import Delivery, DeliveryState, Event, Job
 
 
 def job(found: Job) -> pb.Job:
@@ -42,6 +43,24 @@ def event(made: Event) -> pb.JobEvent:
     """The move as callers see it."""
     return pb.JobEvent(
         id=str(made.event_id), type=made.type, seq=made.seq, series=made.series, final=made.final, time=_time(made.at)
+    )
+
+
+def delivery(found: Delivery) -> webhooks_pb2.Delivery:
+    """The delivery as callers see it."""
+    return webhooks_pb2.Delivery(
+        name=names.of_delivery(found.event_id, found.endpoint_id),
+        job=names.of_job(found.job_id),
+        seq=found.seq,
+        type=found.type,
+        url=found.url,
+        state=webhooks_pb2.DeliveryState.Value(f"DELIVERY_STATE_{found.state}"),
+        attempt=found.attempt,
+        create_time=_time(found.created_at),
+        available_time=_time(found.available_at) if found.state is DeliveryState.PENDING else None,
+        end_time=_time(found.ended_at),
+        last_status=found.last_status or 0,
+        last_error=found.last_error or "",
     )
 
 

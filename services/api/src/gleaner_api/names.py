@@ -1,8 +1,12 @@
-"""Names of resources: `jobs/{uuid}`."""
+"""Names of resources: `jobs/{uuid}`, `deliveries/{webhook-id}~{endpoint}`."""
 
 from uuid import UUID
 
+from gleaner_repo.deliveries import CALLBACK
+
 _JOBS = "jobs/"
+_DELIVERIES = "deliveries/"
+_CALLBACK = "callback"
 
 
 def of_job(job_id: UUID) -> str:
@@ -13,3 +17,14 @@ def of_job(job_id: UUID) -> str:
 def job_id(name: str) -> UUID:
     """The id in a name that the rules of the protos let pass."""
     return UUID(name.removeprefix(_JOBS))
+
+
+def of_delivery(event_id: UUID, endpoint_id: UUID) -> str:
+    """The delivery's name."""
+    return f"{_DELIVERIES}{event_id}~{_CALLBACK if endpoint_id == CALLBACK else endpoint_id}"
+
+
+def delivery_key(name: str) -> tuple[UUID, UUID]:
+    """The event's and the endpoint's id in a name that the rules of the protos let pass."""
+    event_id, endpoint = name.removeprefix(_DELIVERIES).split("~")
+    return UUID(event_id), CALLBACK if endpoint == _CALLBACK else UUID(endpoint)

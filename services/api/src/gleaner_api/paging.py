@@ -3,21 +3,24 @@
 import base64
 import hashlib
 import hmac
+from typing import Any
 from uuid import UUID
 
-from gleaner.v1 import jobs_pb2 as pb
+from google.protobuf.message import Message
+
 from gleaner_core.errors import Finding, InvalidRequest
 
 _DIGEST = 8
 
 
-def next_token(request: pb.ListJobsRequest, tenant_id: str, last: UUID) -> str:
-    """The token for the jobs after `last`."""
-    return base64.urlsafe_b64encode(last.bytes + _filter_digest(request, tenant_id)).decode().rstrip("=")
+def next_token(request: Message, tenant_id: str, *last: UUID) -> str:
+    """The token for what comes after the resource with these ids."""
+    position = b"".join(part.bytes for part in last)
+    return base64.urlsafe_b64encode(position + _filter_digest(request, tenant_id)).decode().rstrip("=")
 
 
-def position(request: pb.ListJobsRequest, tenant_id: str) -> UUID | None:
-    """The job that the page before ended with, None for the first page.
+def position(request: Any, tenant_id: str, ids: int = 1) -> tuple[UUID, ...] | None:
+    """The ids, as many as there are, of what the page before ended with; None for the first page.
 
     Raises InvalidRequest for a token that is none of ours, or another filter's.
     """
@@ -29,15 +32,16 @@ def position(request: pb.ListJobsRequest, tenant_id: str) -> UUID | None:
         )
     except ValueError:
         token = b""
-    if len(token) != 16 + _DIGEST:
-        raise InvalidRequest([Finding("page_token", "UNKNOWN_TOKEN", "was not given by ListJobs; leave it out")])
-    if not hmac.compare_digest(token[16:], _filter_digest(request, tenant_id)):
+    size = 16 * ids
+    if len(token) != size + _DIGEST:
+        raise InvalidRequest([Finding("page_token", "UNKNOWN_TOKEN", "was not given by this method; leave it out")])
+    if not hmac.compare_digest(token[size:], _filter_digest(request, tenant_id)):
         raise InvalidRequest([Finding("page_token", "OTHER_FILTER", "was given for another filter; keep the filter")])
-    return UUID(bytes=token[:16])
+    return tuple(UUID(bytes=token[start : start + 16]) for start in range(0, size, 16))
 
 
-def _filter_digest(request: pb.ListJobsRequest, tenant_id: str) -> bytes:
-    only = pb.ListJobsRequest()
+def _filter_digest(request: Message, tenant_id: str) -> bytes:
+    only = type(request)()
     only.CopyFrom(request)
     only.ClearField("page_token")
     only.ClearField("page_size")

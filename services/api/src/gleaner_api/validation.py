@@ -61,12 +61,19 @@ class RequestCheck:
     """Everything that SubmitJob, Extract and ValidateRequest say of a request."""
 
     def __init__(
-        self, documents: DocumentCheck, *, extractors: Sequence[str], max_pages: int, allow_private: bool
+        self,
+        documents: DocumentCheck,
+        *,
+        extractors: Sequence[str],
+        max_pages: int,
+        allow_private: bool,
+        signs_webhooks: bool,
     ) -> None:
         self._documents = documents
         self._extractors = extractors
         self._max_pages = max_pages
         self._allow_private = allow_private
+        self._signs_webhooks = signs_webhooks
 
     async def of_submit(self, message: jobs_pb2.SubmitJobRequest) -> list[Finding]:
         """What is wrong with a submit."""
@@ -101,6 +108,9 @@ class RequestCheck:
     def _of_callback(self, url: str) -> Iterator[Finding]:
         if url and (why := why_refused(url, allow_private=self._allow_private)):
             yield Finding("callback_url", "BAD_URL", why)
+        if url and not self._signs_webhooks:
+            text = "is refused where webhooks cannot be signed: set GLEANER_WEBHOOK_SECRETS for api and worker"
+            yield Finding("callback_url", "WEBHOOKS_NOT_SIGNED", f"{text}, or follow the job with WatchJob")
 
     async def _of_documents(self, request: extraction_pb2.ExtractionRequest) -> list[Finding]:
         found, pages = [], 0

@@ -61,7 +61,7 @@ class JobServicer(JobServiceServicer):
         """A page of jobs."""
         size = request.page_size or _PAGE_SIZE
         below = paging.position(request, tenant(context))
-        start = {} if below is None else {"below": below}
+        start = {} if below is None else {"below": below[0]}
         found = await self._jobs.list_page(tenant(context), _filter(request), limit=size + 1, **start)
         page = found[:size]
         token = paging.next_token(request, tenant(context), page[-1].id) if len(found) > size else ""
