@@ -10,7 +10,7 @@ import grpc
 
 MAX_MESSAGE = 40 * 1024 * 1024
 
-_SERVICES = ("JobService", "ExtractionService", "VersionService")
+_SERVICES = ("JobService", "ExtractionService", "EventService", "VersionService")
 
 _RETRY = {
     "maxAttempts": 4,
@@ -27,6 +27,7 @@ SERVICE_CONFIG = json.dumps(
             {"name": [{"service": f"gleaner.v1.{service}"} for service in _SERVICES], "retryPolicy": _RETRY},
             # A watch is resumed by the client, from where it broke: one policy, not two on top of each other.
             {"name": [{"service": "gleaner.v1.JobService", "method": "WatchJob"}]},
+            {"name": [{"service": "gleaner.v1.EventService", "method": "SubscribeEvents"}]},
         ],
         "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
     }

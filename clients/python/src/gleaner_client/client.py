@@ -6,7 +6,7 @@ Messages come back as they are (`gleaner.v1`); failures are raised as in `gleane
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
@@ -17,12 +17,22 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gleaner.v1 import extraction_pb2, extraction_pb2_grpc, jobs_pb2, jobs_pb2_grpc, version_pb2, version_pb2_grpc
+from gleaner.v1 import (
+    events_pb2,
+    events_pb2_grpc,
+    extraction_pb2,
+    extraction_pb2_grpc,
+    jobs_pb2,
+    jobs_pb2_grpc,
+    version_pb2,
+    version_pb2_grpc,
+)
 from gleaner.v1.results_pb2 import ExtractionResult
 from gleaner.v1.schemas_pb2 import Schema
 from gleaner_client import errors
 from gleaner_client.channel import MAX_MESSAGE, open_channel
 from gleaner_client.inputs import Source, extraction_request, job_name
+from gleaner_client.subscribing import Handler, Received, handle_each, receive
 from gleaner_client.watching import follow, is_over
 
 __all__ = ["GleanerClient", "is_over"]
@@ -60,6 +70,7 @@ class GleanerClient:
         channel = self._channel = open_channel(self._address, self._tls)
         self._jobs = jobs_pb2_grpc.JobServiceStub(channel)
         self._extraction = extraction_pb2_grpc.ExtractionServiceStub(channel)
+        self._events = events_pb2_grpc.EventServiceStub(channel)
         self._version = version_pb2_grpc.VersionServiceStub(channel)
         return self
 
@@ -171,6 +182,71 @@ class GleanerClient:
             ),
             after_seq,
         )
+
+    def subscribe(
+        self,
+        group: str,
+        *,
+        event_types: Sequence[str] = (),
+        earliest: bool = False,
+        max_in_flight: int = 0,
+        restart_expired: bool = False,
+    ) -> AsyncGenerator[Received, None]:
+        """Read the events of a consumer group, without end; acknowledge each with `await received.ack()`.
+
+        A new group starts now, or at the oldest event that is kept, and gets the types that are named, or all. Broken
+        streams are taken up again; what was not acknowledged comes again. Close it (`contextlib.aclosing`), else the
+        server takes a reader that has events for dead.
+        """
+        start = events_pb2.SubscriptionStart(
+            group=group,
+            start_at=events_pb2.GROUP_START_EARLIEST if earliest else events_pb2.GROUP_START_NOW,
+            event_types=event_types,
+            max_in_flight=max_in_flight,
+            restart_expired=restart_expired,
+        )
+        return receive(lambda: self._events.SubscribeEvents(metadata=self._metadata), start)
+
+    async def consume(
+        self,
+        group: str,
+        handler: Handler,
+        *,
+        event_types: Sequence[str] = (),
+        earliest: bool = False,
+        restart_expired: bool = False,
+    ) -> None:
+        """Call `handler` with each event of a group, one after the other, without end.
+
+        What it returns from is acknowledged; what it raises at is refused, comes again after a rest, and is parked
+        after the server's number of tries. The reason that is kept is the exception's text.
+        """
+        events = self.subscribe(group, event_types=event_types, earliest=earliest, restart_expired=restart_expired)
+        await handle_each(events, handler)
+
+    async def groups(self) -> Sequence[events_pb2.Group]:
+        """Return the consumer groups, by name."""
+        return (await self._call(self._events.ListGroups, events_pb2.ListGroupsRequest())).groups
+
+    async def delete_group(self, group: str) -> None:
+        """Delete the group, its place in the log, and what it parked."""
+        await self._call(self._events.DeleteGroup, events_pb2.DeleteGroupRequest(group=group))
+
+    async def parked(self, group: str) -> AsyncIterator[events_pb2.ParkedEvent]:
+        """Iterate over the events that the group gave up, oldest first."""
+        request = events_pb2.ListParkedEventsRequest(group=group)
+        while True:
+            page = await self._call(self._events.ListParkedEvents, request)
+            for event in page.events:
+                yield event
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def replay(self, group: str, event_ids: Sequence[str] = ()) -> int:
+        """Have the group's reader given parked events once more, all by default; return how many there are."""
+        request = events_pb2.ReplayParkedEventsRequest(group=group, event_ids=event_ids)
+        return (await self._call(self._events.ReplayParkedEvents, request)).replays
 
     async def submit_and_wait(
         self,

@@ -9,6 +9,7 @@ GleanerError
 │   ├── NoResult           the job failed or was cancelled, and will have none
 │   ├── NotCancellable     it is over, or runs and that was not allowed for
 │   └── DocumentRejected   the document cannot be read; `reason` says why
+├── GroupExpired           the consumer group stood still for too long; start it anew
 ├── NoRoom                 every slot, or the quota, is used up
 ├── TimedOut               the deadline passed
 ├── Unavailable            the server cannot be reached, or what it stands on
@@ -30,6 +31,7 @@ __all__ = [
     "FailedPrecondition",
     "Finding",
     "GleanerError",
+    "GroupExpired",
     "InvalidRequest",
     "KeyReused",
     "NoResult",
@@ -115,6 +117,12 @@ class DocumentRejected(FailedPrecondition):
     """A document cannot be read; `reason` says why."""
 
 
+class GroupExpired(GleanerError):
+    """The consumer group stood still for too long, and what it had not read may be gone."""
+
+    code = grpc.StatusCode.OUT_OF_RANGE
+
+
 class NoRoom(GleanerError):
     """Every slot, or the quota, is used up for the moment."""
 
@@ -148,6 +156,7 @@ _KINDS: tuple[type[GleanerError], ...] = (
     NotFound,
     KeyReused,
     FailedPrecondition,
+    GroupExpired,
     NoRoom,
     TimedOut,
     Unavailable,

@@ -17,8 +17,8 @@ from rich.control import strip_control_codes
 from rich.table import Table
 from rich.text import Text
 
+from gleaner.v1 import events_pb2, results_pb2
 from gleaner.v1 import jobs_pb2 as pb
-from gleaner.v1 import results_pb2
 from gleaner_client.errors import Finding, GleanerError
 
 LineOf = Callable[[str], int | None]
@@ -221,6 +221,11 @@ def place_text(provenance: results_pb2.Provenance) -> str:
 def _remarks(field: results_pb2.FieldResult) -> Text:
     broken = [f"{v.rule}: {v.message}" if v.message else v.rule for v in field.validations if not v.passed]
     return _text("; ".join(broken), "yellow")
+
+
+def event_text(event: events_pb2.SubscribedEvent) -> Text:
+    """An event of a group in one line: when, which move, and whose."""
+    return _when(event.event.time).append(f"  {event.event.type:<28}  ").append_text(_text(event.job))
 
 
 def _text(text: str, style: str = "") -> Text:

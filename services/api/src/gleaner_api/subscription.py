@@ -42,6 +42,7 @@ class Reader:
         self._at = self._cursor = lease.position  # where the group stands, and up to where it was read
         self._tries, self._careful = lease.tries, lease.careful
         self._replays = True  # perhaps
+        self._voided = False
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
 
@@ -54,9 +55,12 @@ class Reader:
                 async with self._turn:
                     await self._settle()
                     deliveries = await self._next(max_in_flight)
+                    voided, self._voided = self._voided, False
             except Unavailable:
                 await asyncio.sleep(_TROUBLE_S)  # for how long that may go on, the lease decides
                 continue
+            if voided:
+                await send(pb.SubscribeEventsResponse(voided=True))
             for delivery in deliveries:
                 if self._window.holds(delivery):  # an earlier one may have been refused meanwhile
                     await send(_message(delivery))
@@ -138,6 +142,7 @@ class Reader:
         self._at, self._expires = upto, sent + self._length.total_seconds()
 
     async def _refuse(self, refused: Delivery, reason: str) -> None:
+        self._voided = True
         await self._settle()
         if refused.replay:
             event_id = refused.logged.event.event_id

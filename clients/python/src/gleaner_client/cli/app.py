@@ -225,6 +225,26 @@ def overlay(
 
 
 @app.command()
+def events(
+    group: Annotated[str, typer.Option(metavar="NAME", help="The consumer group; made if there is none.")],
+    earliest: Annotated[bool, typer.Option("--earliest", help="Start a new group at the oldest event.")] = False,
+    event_type: Annotated[
+        list[str] | None, typer.Option("--type", metavar="TYPE", help="For a new group: only these, job.failed say.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="End after so many; 0: never.")] = 0,
+    restart_expired: Annotated[bool, typer.Option(help="Start the group anew if it has expired.")] = False,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print protobuf JSON, one event a line.")] = False,
+) -> None:
+    """Print the events of a consumer group, and acknowledge each once it is printed."""
+    from gleaner_client.cli import events as command
+
+    terms = command.Terms(group, earliest, event_type or [], restart_expired)
+    command.events(terms, limit, server=server, timeout=timeout, as_json=as_json)
+
+
+@app.command()
 def version(server: Server = DEFAULT_SERVER, timeout: Timeout = None, as_json: AsJson = False) -> None:
     """Show the versions of this command and of the server, and its extractors."""
     from gleaner_client.cli import extracting

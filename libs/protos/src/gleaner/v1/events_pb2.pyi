@@ -150,7 +150,7 @@ Global___EventAck: _TypeAlias = EventAck  # noqa: Y015
 @_typing.final
 class EventNack(_message.Message):
     """Says that an event could not be handled. It comes again after a rest, and so does all that came after
-    it, which is to be ignored until then; refused too often, it is parked.
+    it, which is to be ignored until the message with `voided`; refused too often, it is parked.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -185,8 +185,13 @@ class SubscribeEventsResponse(_message.Message):
 
     EVENT_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
+    VOIDED_FIELD_NUMBER: _builtins.int
     waiting: _builtins.bool
     """Whether another reader has the group, and this one waits in line."""
+    voided: _builtins.bool
+    """Sent without an event once a refusal was taken in: what came before and was not acknowledged is
+    void, and comes again.
+    """
     @_builtins.property
     def event(self) -> Global___SubscribedEvent:
         """The event."""
@@ -196,10 +201,11 @@ class SubscribeEventsResponse(_message.Message):
         *,
         event: Global___SubscribedEvent | None = ...,
         waiting: _builtins.bool = ...,
+        voided: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "voided", b"voided", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
