@@ -10,7 +10,6 @@ each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 ALLOWED = {
     ("api", "worker", 50052),
-    ("api", "bbox-worker", 50053),
     ("worker", "bbox-worker", 50053),
     ("reaper", "worker", 50052),
     ("reaper", "bbox-worker", 50053),

@@ -33,6 +33,7 @@ ROWS: list[tuple[GleanerError, Code, str]] = [
     (errors.GroupNotFound("audit"), Code.NOT_FOUND, "GROUP_NOT_FOUND"),
     (errors.GroupExpired("audit"), Code.OUT_OF_RANGE, "GROUP_EXPIRED"),
     (errors.GroupDiffers("audit"), Code.FAILED_PRECONDITION, "GROUP_DIFFERS"),
+    (errors.GroupLost("audit"), Code.ABORTED, "GROUP_LOST"),
     (errors.NoRoom(), Code.RESOURCE_EXHAUSTED, "NO_ROOM"),
     (errors.DeadlinePassed(timedelta(seconds=1)), Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
     (errors.Unavailable(), Code.UNAVAILABLE, "DATABASE_UNAVAILABLE"),
