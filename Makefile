@@ -77,8 +77,9 @@ bench-smoke: setup ## run every benchmark, small, to see that it runs
 	tools/bench-smoke
 
 .PHONY: chaos
-chaos: setup ## kill, stop and cut off real processes for MINUTES (5); the last line: lost 0, doubled 0
-	PYTHONPATH=tests python -m chaos --seconds $$(( 60 * $(or $(MINUTES),5) )) $(CHAOS)
+chaos: setup ## 10,000 races, then real processes killed, stopped and cut off for MINUTES (5); last line: lost, doubled
+	GLEANER_TEST_RACES=10000 python -m pytest -q tests/integration/repo/test_cancel_races.py tests/integration/repo/test_zombies.py
+	GRPC_VERBOSITY=ERROR PYTHONPATH=tests python -m chaos --seconds $$(( 60 * $(or $(MINUTES),5) )) $(CHAOS)
 
 .PHONY: accuracy
 accuracy: setup ## measure extraction and grounding on the labelled documents

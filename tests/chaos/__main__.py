@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder of chaos.json, chaos.log, chaos.history")
     told = parser.parse_args()
     seed = time.time_ns() % 100_000 if told.seed is None else told.seed
+    told.out.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(filename=told.out / "chaos.own.log", filemode="w", format="%(asctime)s %(message)s")
     report = asyncio.run(chaos(Plan(**{**vars(told), "seed": seed})))
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
     sys.stdout.write(f"lost {report['lost']}, doubled {report['doubled']}\n")
