@@ -108,7 +108,7 @@ async def test_what_a_handler_fails_at_comes_again_and_is_parked(client: Gleaner
 
 async def test_a_reader_outlives_its_server(database_url: str, database: Database) -> None:
     written = texts(await write_events(database, 30))
-    seen = []
+    seen: list[str] = []
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(running(API, SETTINGS, GLEANER_DATABASE_URL=database_url))
         await first.logged("ready")
@@ -121,8 +121,8 @@ async def test_a_reader_outlives_its_server(database_url: str, database: Databas
             if len(seen) == 10:
                 first.kill()
                 await first.ended()
-                same = {"GLEANER_DATABASE_URL": database_url, "GLEANER_LISTEN": first.address}
-                await stack.enter_async_context(running(API, SETTINGS, **same))
+                again = running(API, SETTINGS, GLEANER_DATABASE_URL=database_url, GLEANER_LISTEN=first.address)
+                await stack.enter_async_context(again)
 
 
 async def test_an_expired_group_is_told_and_started_anew(client: GleanerClient, database: Database) -> None:

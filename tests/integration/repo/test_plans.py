@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from gleaner_repo import sql
+from gleaner_repo.groups import consuming
 from gleaner_repo.jobs import STATEMENTS
 from gleaner_repo.migrate import set_role
 
@@ -38,6 +39,11 @@ HOT |= {
         "list_deliveries_of_job",
     )
 }
+HOT |= {
+    name: sql.read(name)
+    for name in ("take_group", "renew_group", "read_group", "ack_group", "nack_group", "park_head", "delete_events")
+}
+HOT["consume"] = consuming("SELECT event_id FROM batch")
 # What reads every leased row, or every row of the small queue, on purpose.
 _ALLOWED_FILTERS = ("queue_leased_idx", "deliveries_sending_idx")
 

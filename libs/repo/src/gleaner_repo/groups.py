@@ -63,6 +63,9 @@ class Position:
     id: int
 
 
+_END = Position(2**15 - 1, 2**64 - 1, 2**63 - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """A group as it is. `event_types` empty: all."""
@@ -335,8 +338,7 @@ class GroupRepository:
 
         Returns how many were deleted: as many as `limit`, and there may be more.
         """
-        columns = (None, None, None) if position is None else _columns(position)
-        tag = await self._database.execute(_DELETE_EVENTS, *columns, older_than, limit)
+        tag = await self._database.execute(_DELETE_EVENTS, *_columns(position or _END), older_than, limit)
         return int(tag.rpartition(" ")[2])
 
     async def horizon(self) -> Horizon | None:
