@@ -31,7 +31,8 @@ class ApiSettings(BaseSettings):
     job_max_pages: int = Field(default=2000, ge=1, description="Most pages of a job's documents in all.")
     webhook_secrets: SecretStr = Field(
         default=SecretStr(""),
-        description="As the workers have it. Empty: callback URLs are refused, for nobody could sign what goes there.",
+        description="Secrets that sign what goes to callback URLs: `whsec_` and 24 to 64 bytes in base64, newest first,"
+        " with commas. Empty: the api takes no callback URLs, and none is sent unsigned.",
     )
     webhook_allow_private: bool = Field(
         default=False,
