@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
+from gleaner_core.errors import Unavailable
 from gleaner_telemetry import about
 from gleaner_telemetry.logs import log_to
 
@@ -55,15 +56,30 @@ def test_a_line_names_the_span_it_was_written_in(lines: io.StringIO) -> None:
     assert line["span_id"] == f"{span.get_span_context().span_id:016x}"
 
 
-def test_an_exception_keeps_its_trace_and_loses_long_text(lines: io.StringIO) -> None:
+def test_an_exception_keeps_its_trace_and_loses_the_text_that_a_library_gave_it(lines: io.StringIO) -> None:
     try:
-        raise ValueError("x" * 10_000)
-    except ValueError:
+        try:
+            int("a line of the document")
+        except ValueError as error:
+            raise KeyError("another line of it") from error
+    except KeyError:
         logging.getLogger("x").exception("failed")
 
     text = json.loads(lines.getvalue())["exception"]
-    assert "test_logs.py" in text
-    assert "ValueError: xxx" in text
+    assert text.count("test_logs.py") == 2
+    assert text.index("builtins.ValueError") < text.index("builtins.KeyError")
+    assert text.endswith("builtins.KeyError")
+    assert "invalid literal" not in text
+
+
+def test_an_exception_of_ours_says_what_it_has_to_say_in_short(lines: io.StringIO) -> None:
+    try:
+        raise Unavailable("x" * 10_000)
+    except Unavailable:
+        logging.getLogger("x").exception("failed")
+
+    text = json.loads(lines.getvalue())["exception"]
+    assert "gleaner_core.errors.Unavailable: xxx" in text
     assert len(text) < 1000
 
 

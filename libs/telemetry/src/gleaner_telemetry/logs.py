@@ -1,7 +1,7 @@
 """Logs: one JSON object a line on stderr, with the trace and the job they belong to.
 
-Document content is never logged: callers log reasons, names and counts. The text of an exception is cut short, for
-libraries like to quote their input.
+Document content is never logged: callers log reasons, names and counts. Of an exception that is not ours the class and
+the trace are logged and its text is not, for libraries like to quote their input.
 """
 
 import json
@@ -18,6 +18,7 @@ from opentelemetry import trace
 
 _about: ContextVar[dict[str, str | int]] = ContextVar("about", default={})  # noqa: B039 - never changed in place
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_OURS = "gleaner_"
 _LONGEST_TEXT = 300
 
 
@@ -75,6 +76,13 @@ def log_to_stderr(service: str, level: str) -> None:
     log_to(sys.stderr, service, level)
 
 
-def _described(error: BaseException) -> str:
+def _described(error: BaseException, told: frozenset[int] = frozenset()) -> str:
+    """The trace, after those of what led to it; texts only of exceptions of our own."""
+    told |= {id(error)}
+    led = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    sources = [*(error.exceptions if isinstance(error, BaseExceptionGroup) else ()), *([led] if led else ())]
+    before = "".join(f"{_described(source, told)}\nled to:\n" for source in sources if id(source) not in told)
     frames = "".join(traceback.format_tb(error.__traceback__))
-    return f"{frames}{type(error).__qualname__}: {str(error)[:_LONGEST_TEXT]}"
+    kind = type(error)
+    text = f": {str(error)[:_LONGEST_TEXT]}" if kind.__module__.startswith(_OURS) else ""
+    return f"{before}{frames}{kind.__module__}.{kind.__qualname__}{text}"
