@@ -13,7 +13,16 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from gleaner.v1 import extraction_pb2, extraction_pb2_grpc, jobs_pb2, jobs_pb2_grpc, version_pb2, version_pb2_grpc
+from gleaner.v1 import (
+    events_pb2,
+    events_pb2_grpc,
+    extraction_pb2,
+    extraction_pb2_grpc,
+    jobs_pb2,
+    jobs_pb2_grpc,
+    version_pb2,
+    version_pb2_grpc,
+)
 
 LIMIT = 41 * 1024 * 1024
 
@@ -58,12 +67,13 @@ class Failure:
 class ScriptedServer(
     jobs_pb2_grpc.JobServiceServicer,
     extraction_pb2_grpc.ExtractionServiceServicer,
+    events_pb2_grpc.EventServiceServicer,
     version_pb2_grpc.VersionServiceServicer,
 ):
     """Answers each method by its script, one entry a call and the last again and again.
 
-    An entry is a message, a Failure, or for WatchJob a list of them that one stream sends. `calls` has what was asked,
-    by method; `metadata` what came along.
+    An entry is a message, a Failure, or for WatchJob and SubscribeEvents a list of them that one stream sends. `calls`
+    has what was asked, by method; `metadata` what came along.
     """
 
     def __init__(self) -> None:
@@ -108,6 +118,28 @@ class ScriptedServer(
                 await entry.abort(context)
             yield entry
 
+    async def SubscribeEvents(
+        self, requests: AsyncIterator[events_pb2.SubscribeEventsRequest], context: Any
+    ) -> AsyncIterator[events_pb2.SubscribeEventsResponse]:
+        for entry in await self._next("SubscribeEvents", await anext(requests), context):
+            if isinstance(entry, Failure):
+                await entry.abort(context)
+            yield entry
+        async for request in requests:
+            self.calls["SubscribeEvents"].append(request)
+
+    async def ListGroups(self, request: events_pb2.ListGroupsRequest, context: Any) -> Any:
+        return await self._next("ListGroups", request, context)
+
+    async def DeleteGroup(self, request: events_pb2.DeleteGroupRequest, context: Any) -> Any:
+        return await self._next("DeleteGroup", request, context)
+
+    async def ListParkedEvents(self, request: events_pb2.ListParkedEventsRequest, context: Any) -> Any:
+        return await self._next("ListParkedEvents", request, context)
+
+    async def ReplayParkedEvents(self, request: events_pb2.ReplayParkedEventsRequest, context: Any) -> Any:
+        return await self._next("ReplayParkedEvents", request, context)
+
     async def Extract(self, request: extraction_pb2.ExtractRequest, context: Any) -> Any:
         return await self._next("Extract", request, context)
 
@@ -127,6 +159,7 @@ async def scripted_server() -> AsyncIterator[ScriptedServer]:
     )
     jobs_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
     extraction_pb2_grpc.add_ExtractionServiceServicer_to_server(servicer, server)
+    events_pb2_grpc.add_EventServiceServicer_to_server(servicer, server)
     version_pb2_grpc.add_VersionServiceServicer_to_server(servicer, server)
     servicer.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import json_format
 from PIL import Image
 
-from gleaner.v1 import extraction_pb2, jobs_pb2, version_pb2
+from gleaner.v1 import events_pb2, extraction_pb2, jobs_pb2, version_pb2
 from gleaner.v1.results_pb2 import Money, Value
 from support.client_messages import JOB, a_job, a_move, an_answer, as_it_is
 from support.scripted_server import ScriptedServer
@@ -43,6 +43,8 @@ def folder(tmp_path: Path, server: ScriptedServer) -> Path:
     server.script("CancelJob", jobs_pb2.CancelJobResponse(job=a_job("CANCELLED")))
     server.script("GetJobResult", answer)
     server.script("WatchJob", [as_it_is(a_job()), a_move("job.succeeded", done, final=True)])
+    event = events_pb2.SubscribedEvent(position="1-1", job=f"jobs/{JOB}", event=jobs_pb2.JobEvent(type="job.failed"))
+    server.script("SubscribeEvents", [events_pb2.SubscribeEventsResponse(event=event)])
     server.script("Extract", extraction_pb2.ExtractResponse(result=answer.result))
     server.script("ValidateRequest", extraction_pb2.ValidateRequestResponse(valid=True))
     server.script("GetVersion", version_pb2.GetVersionResponse(version="0.1.0"))
