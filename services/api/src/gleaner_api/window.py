@@ -60,7 +60,7 @@ class Window:
 
     def holds(self, delivery: Delivery) -> bool:
         """Whether it is under way, not acknowledged nor void."""
-        return delivery in self._under_way
+        return bool(self._under_way) and self._under_way[0].number <= delivery.number
 
     def handled(self) -> tuple[Delivery, ...]:
         """What was acknowledged and is not written."""
