@@ -1,3 +1,4 @@
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -20,96 +21,138 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def a_circuit() -> Circuit:
-    return Circuit(limit=2, threshold=3, pause_s=30)
+def a_circuit(limit: int = 2) -> Circuit:
+    return Circuit(limit=limit, threshold=3, pause_s=30)
 
 
-def fail(circuit: Circuit) -> None:
-    assert circuit.enter() is None
+def a_slow_circuit() -> Circuit:
+    """One whose receiver takes long: nobody waits in line for it."""
+    circuit = a_circuit()
+    for _ in range(30):
+        circuit.saw(15, well=True)
+    return circuit
+
+
+async def fail(circuit: Circuit) -> None:
+    assert await circuit.enter() is None
     circuit.saw(0.1, well=False)
     circuit.leave()
 
 
-def test_no_more_are_sent_at_once_than_the_limit(clock: Clock) -> None:
-    circuit = a_circuit()
-    assert [circuit.enter(), circuit.enter()] == [None, None]
+async def test_no_more_are_sent_at_once_than_the_limit(clock: Clock) -> None:
+    circuit = a_slow_circuit()
+    assert [await circuit.enter() for _ in range(2)] == [None, None]
 
-    waits = [circuit.enter() for _ in range(5)]
-
-    assert None not in waits
+    assert await circuit.enter() is not None
     circuit.leave()
-    assert circuit.enter() is None
+    assert await circuit.enter() is None
 
 
-def test_those_that_wait_get_turns_one_after_the_other(clock: Clock) -> None:
+async def test_what_a_quick_receiver_soon_has_time_for_waits_in_line(clock: Clock) -> None:
     circuit = a_circuit()
-    circuit.enter(), circuit.enter()
+    await circuit.enter(), await circuit.enter()
 
-    waits = [wait.total_seconds() for _ in range(10) if (wait := circuit.enter())]
+    waiting = asyncio.create_task(circuit.enter())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    circuit.leave()
+
+    assert await waiting is None
+    assert circuit.in_flight == 2
+
+
+async def test_nobody_waits_in_line_for_long(clock: Clock) -> None:
+    circuit = a_circuit()
+    await circuit.enter(), await circuit.enter()
+
+    assert await asyncio.wait_for(circuit.enter(), 2) is not None
+    clock.now += 5  # nothing has moved since
+    assert await asyncio.wait_for(circuit.enter(), 0.1) is not None
+
+
+async def test_those_that_are_put_back_get_turns_one_after_the_other(clock: Clock) -> None:
+    circuit = a_slow_circuit()
+    await circuit.enter(), await circuit.enter()
+
+    waits = [wait.total_seconds() for _ in range(10) if (wait := await circuit.enter())]
 
     assert len(waits) == 10
     assert waits[-1] > 4 * waits[0]
 
 
-def test_failures_in_a_row_open_it_and_a_pause_later_one_may_try(clock: Clock) -> None:
+async def test_failures_in_a_row_open_it_and_a_pause_later_one_may_try(clock: Clock) -> None:
     circuit = a_circuit()
     for _ in range(3):
-        fail(circuit)
-    assert circuit.enter() is not None
+        await fail(circuit)
+    assert await circuit.enter() is not None
 
     clock.now += 30
 
-    assert circuit.enter() is None
-    assert circuit.enter() is not None, "one at a time, until one arrives"
+    assert await circuit.enter() is None
+    assert await circuit.enter() is not None, "one at a time, until one arrives"
     circuit.saw(0.1, well=True)
-    assert circuit.enter() is None
+    assert await circuit.enter() is None
 
 
-def test_a_success_between_failures_keeps_it_closed(clock: Clock) -> None:
+async def test_a_success_between_failures_keeps_it_closed(clock: Clock) -> None:
     circuit = a_circuit()
     for _ in range(5):
-        fail(circuit)
+        await fail(circuit)
         circuit.saw(0.1, well=True)
 
-    assert circuit.enter() is None
+    assert await circuit.enter() is None
 
 
-def test_each_failure_after_a_pause_doubles_the_next_to_five_minutes(clock: Clock) -> None:
+async def test_each_failure_after_a_pause_doubles_the_next_to_five_minutes(clock: Clock) -> None:
     circuit = a_circuit()
     pauses = []
     for _ in range(3):
-        fail(circuit)
+        await fail(circuit)
     for _ in range(8):
         clock.now = circuit.opens_at
-        fail(circuit)
+        await fail(circuit)
         pauses.append(circuit.opens_at - clock.now)
 
     assert 30 <= pauses[0] <= 60
     assert all(150 <= pause <= 300 for pause in pauses[-4:])
 
 
-def test_a_receiver_that_asks_for_patience_gets_it(clock: Clock) -> None:
+async def test_a_receiver_that_asks_for_patience_gets_it(clock: Clock) -> None:
     circuit = a_circuit()
-    circuit.enter()
+    await circuit.enter()
     circuit.saw(0.1, well=False, pause=timedelta(seconds=60))
     circuit.leave()
 
-    wait = circuit.enter()
+    wait = await circuit.enter()
 
     assert wait is not None
     assert wait >= timedelta(seconds=60)
     clock.now += 61
-    assert circuit.enter() is None
+    assert await circuit.enter() is None
 
 
-def test_what_was_sent_before_it_opened_does_not_prolong_it(clock: Clock) -> None:
-    circuit = Circuit(limit=10, threshold=3, pause_s=30)
+async def test_what_was_sent_before_it_opened_does_not_prolong_it(clock: Clock) -> None:
+    circuit = a_circuit(limit=10)
     for _ in range(10):
-        circuit.enter()
+        await circuit.enter()
     for _ in range(10):
         circuit.saw(15, well=False)
 
     assert circuit.opens_at - clock.now <= 30
+
+
+async def test_who_is_cancelled_in_line_leaves_it(clock: Clock) -> None:
+    circuit = a_circuit(limit=1)
+    await circuit.enter()
+    waiting = asyncio.create_task(circuit.enter())
+    await asyncio.sleep(0)
+
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    circuit.leave()
+
+    assert circuit.in_flight == 0
+    assert circuit.idle
 
 
 def test_tenants_and_hosts_do_not_share_one() -> None:
@@ -119,10 +162,10 @@ def test_tenants_and_hosts_do_not_share_one() -> None:
     assert len({id(of(t, u)) for t in "ab" for u in ("https://example.org/", "https://example.org:8443/")}) == 4
 
 
-def test_idle_ones_are_forgotten_before_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_ones_are_forgotten_before_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(circuits, "_MOST_REMEMBERED", 10)
     all_of_them = Circuits(limit=1, threshold=1, pause_s=60)
-    fail(failing := all_of_them.of("a", "https://failing.example.org"))
+    await fail(failing := all_of_them.of("a", "https://failing.example.org"))
     for number in range(50):
         all_of_them.of("a", f"https://{number}.example.org")
 

@@ -130,7 +130,7 @@ class Sender:
             await self._put_back(delivery, "no_secret", _NO_SECRET_DELAY)
         else:
             circuit = self._circuits.of(delivery.tenant_id, delivery.url)
-            if (wait := circuit.enter()) is not None:
+            if (wait := await circuit.enter()) is not None:
                 await self._put_back(delivery, "put_off", wait)
             elif tried := await self._send(delivery, circuit):
                 await self._finish(delivery, tried)
