@@ -182,7 +182,9 @@ class Sender:
                 self._touch.silent()
                 await asyncio.sleep(random.uniform(0.05, 0.5))
                 continue
-            if age is not None and tried.state is not DeliveryState.PENDING:
+            if age is None:
+                return  # lost; or made by the statement whose answer was lost
+            if tried.state is not DeliveryState.PENDING:
                 self._instruments.ended(tried.state.lower(), age)
             log.info("a webhook is %s", tried.state, extra={"status": tried.status, "error": tried.error})
             return
