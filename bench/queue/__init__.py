@@ -1,0 +1,1 @@
+"""How fast jobs are stored, claimed and finished: ours, other Postgres queues and what the machine allows."""
