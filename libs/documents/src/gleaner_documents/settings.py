@@ -1,7 +1,11 @@
 """How documents are read: limits and children."""
 
+from datetime import timedelta
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gleaner_children import ChildLimits
 
 
 class ReaderSettings(BaseSettings):
@@ -27,3 +31,13 @@ class ReaderSettings(BaseSettings):
         default=2000, ge=320, description="Pixels of the longer side of a page's picture; bounds the memory of OCR."
     )
     ocr_threads: int = Field(default=2, ge=1, description="Threads of one child's OCR.")
+
+    @property
+    def limits(self) -> ChildLimits:
+        """The limits of a child."""
+        return ChildLimits(
+            memory_mb=self.memory_limit_mb,
+            timeout=timedelta(seconds=self.document_timeout_s),
+            silence=timedelta(seconds=self.page_timeout_s),
+            threads=self.ocr_threads,
+        )
