@@ -186,7 +186,8 @@ async def test_documents_are_answered_in_the_requests_order() -> None:
     pages = [printed_document(printed_page((0.1, 0.1, f"Invoice no: {n}")), name=f"{n}.pdf") for n in (7, 8)]
     request = extraction_pb2.ExtractionRequest(schema=a_schema(a_field("invoice_number")))
 
-    extraction = await EmbeddedExtractor().extract(pages, request)
+    async with EmbeddedExtractor() as extractor:
+        extraction = await extractor.extract(pages, request)
 
     assert [(d.document, d.fields[0].value.text) for d in extraction.documents] == [("7.pdf", "7"), ("8.pdf", "8")]
 

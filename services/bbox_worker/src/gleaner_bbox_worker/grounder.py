@@ -1,23 +1,44 @@
-"""Grounding beside the event loop: heartbeats go on while values are looked for."""
+"""Grounding in child processes: heartbeats go on meanwhile, and what is cancelled stops."""
 
-import asyncio
 import time
+from types import TracebackType
+from typing import Self
 
-from gleaner.internal.v1 import pages_pb2
+from gleaner.internal.v1 import bbox_worker_pb2, pages_pb2
 from gleaner.v1 import results_pb2, schemas_pb2
-from gleaner_bbox_worker.grounding import ground
-from gleaner_documents import artefact
+from gleaner_bbox_worker.settings import GrounderSettings
+from gleaner_children import ChildPool
 
 
 class Grounder:
-    """Looks for the values of results in a thread."""
+    """Looks for the values of results in `settings.children` child processes, each one result at a time."""
+
+    def __init__(self, settings: GrounderSettings | None = None) -> None:
+        settings = settings or GrounderSettings()
+        self._children = ChildPool(
+            "gleaner_bbox_worker.child", settings.limits, work="looking for the boxes", children=settings.children
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._children.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._children.__aexit__(kind, error, traceback)
 
     async def ground(
         self, result: results_pb2.ExtractionResult, schema: schemas_pb2.Schema, pages: pages_pb2.ReadDocuments
     ) -> results_pb2.ExtractionResult:
-        """The result with the place of every value that stands on a page; what is grounded already stays."""
+        """The result with the place of every value that stands on a page; what is grounded already stays.
+
+        Raises ChildDied or WorkTimeout. Cancelling ends the child that works on it.
+        """
         began = time.monotonic_ns()
-        grounded = await asyncio.to_thread(lambda: ground(result, schema, artefact.from_pb(pages)))
+        asked = bbox_worker_pb2.GroundRequest(result=result, schema=schema, pages=pages)
+        _, answer = await self._children.ask({}, asked.SerializeToString())
+        grounded = bbox_worker_pb2.GroundResponse.FromString(answer).result
         stage = grounded.stages.add(stage="ground")
         stage.duration.FromNanoseconds(time.monotonic_ns() - began)
         return grounded

@@ -22,7 +22,7 @@ async def main(settings: BboxWorkerSettings) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(installed("bbox_worker", settings.otel))
         database = await stack.enter_async_context(open_database(settings.database, name="gleaner-bbox-worker"))
-        grounder = Grounder()
+        grounder = await stack.enter_async_context(Grounder(settings.grounder))
         slots = Slots(settings.runner.slots)
         jobs = JobRepository(database, max_lapses=settings.runner.max_lapses)
         runner = Runner(RefinementLeg(settings=settings.leg, grounder=grounder), jobs, slots, settings.runner)

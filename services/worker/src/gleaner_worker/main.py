@@ -12,6 +12,7 @@ from gleaner_runner import Runner, Slots
 from gleaner_runner.servicer import OfferServicer
 from gleaner_telemetry import installed
 from gleaner_worker.extractors.catalogue import catalogue
+from gleaner_worker.extractors.embedded import EmbeddedExtractor
 from gleaner_worker.leg import ExtractionLeg
 from gleaner_worker.pipeline import Pipeline
 from gleaner_worker.servicer import WorkerServicer
@@ -27,13 +28,14 @@ async def main(settings: WorkerSettings) -> None:
         stack.enter_context(installed("worker", settings.otel))
         database = await stack.enter_async_context(open_database(settings.database, name="gleaner-worker"))
         reader = await stack.enter_async_context(PageReader(settings.reader))
+        embedded = await stack.enter_async_context(EmbeddedExtractor(settings.extractor))
         refiners = await stack.enter_async_context(
             Peers("bbox worker", addresses(settings.bbox_worker_addresses), settings.channels)
         )
         offers = Offers(refiners, settings.channels)
         poster = await stack.enter_async_context(Poster.opened(settings.webhooks))
         sender = Sender(DeliveryRepository(database), poster, settings.webhooks, grace=settings.run_grace)
-        pipeline = Pipeline(reader, catalogue(settings.model))
+        pipeline = Pipeline(reader, catalogue(embedded, settings.model))
         slots = Slots(settings.runner.slots)
         jobs = JobRepository(database, max_lapses=settings.runner.max_lapses)
         leg = ExtractionLeg(

@@ -11,6 +11,7 @@ from gleaner_repo import DatabaseSettings
 from gleaner_rpc import ChannelSettings, GrpcSettings
 from gleaner_runner import LegSettings, RunnerSettings, check_lease
 from gleaner_telemetry import OtelSettings
+from gleaner_worker.extractors.settings import ExtractorSettings
 from gleaner_worker.webhooks.settings import WebhookSettings
 
 
@@ -41,6 +42,7 @@ class WorkerSettings(BaseSettings):
     channels: ChannelSettings = Field(default_factory=ChannelSettings)
     runner: RunnerSettings = Field(default_factory=RunnerSettings)
     reader: ReaderSettings = Field(default_factory=ReaderSettings)
+    extractor: ExtractorSettings = Field(default_factory=ExtractorSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
     otel: OtelSettings = Field(default_factory=OtelSettings)

@@ -6,12 +6,12 @@ from gleaner_worker.extractors.port import Extractor
 from gleaner_worker.settings import ModelSettings
 
 
-def catalogue(model: ModelSettings) -> dict[str, Extractor]:
+def catalogue(embedded: EmbeddedExtractor, model: ModelSettings) -> dict[str, Extractor]:
     """The extractors by the name that requests call them, the default under the empty name, too.
 
     The one without a model is the default, whether or not there is a model.
     """
-    extractors: list[Extractor] = [EmbeddedExtractor()]
+    extractors: list[Extractor] = [embedded]
     if model.name:
         extractors.append(ModelExtractor(model))
     return {"": extractors[0]} | {extractor.name: extractor for extractor in extractors}
