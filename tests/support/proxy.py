@@ -15,6 +15,8 @@ class Proxy:
         self._target = urlsplit(url)
         self._open = True
         self._swallow_answers = False
+        self._asked: bytes | None = None
+        self._told: bytes | None = None
         self._pipes: set[asyncio.Task[None]] = set()
         self.url = ""
 
@@ -42,10 +44,13 @@ class Proxy:
         """Connections are let through again."""
         self._open = True
         self._swallow_answers = False
+        self._asked = self._told = None
 
-    def swallow_answers(self) -> None:
-        """From here on the server gets what is sent, and nobody gets its answers."""
-        self._swallow_answers = True
+    def swallow_answers(self, *, asked: bytes | None = None, told: bytes | None = None) -> None:
+        """From here on the server gets what is sent, and nobody gets its answers. With `asked`: from the statement on
+        that carries these bytes; with `told`: from the answer on that does."""
+        self._asked, self._told = asked, told
+        self._swallow_answers = asked is None and told is None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._open:
@@ -73,6 +78,8 @@ class Proxy:
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
+                fatal = self._told if answers else self._asked
+                self._swallow_answers = self._swallow_answers or (fatal is not None and fatal in data)
                 if answers and self._swallow_answers:
                     continue
                 writer.write(data)
