@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import asyncpg
 import pytest
 
-from gleaner_core.errors import Unavailable
+from gleaner_core.errors import DocumentGone, Unavailable
 from gleaner_repo import Database, JobRepository, NewJob, Submitted
 from gleaner_repo.coalescer import SubmitCoalescer
 from support.jobs import TENANT, a_job
@@ -61,7 +60,7 @@ async def test_a_row_the_database_refuses_costs_its_own_caller_only(coalescer: S
     good = [a_job() for _ in range(20)]
     bad = a_job(digests=(b"\0" * 32,))  # a document that is not there
     answers = await asyncio.gather(*(coalescer.submit(job) for job in [*good, bad]), return_exceptions=True)
-    assert isinstance(answers[-1], asyncpg.ForeignKeyViolationError)
+    assert isinstance(answers[-1], DocumentGone)
     assert [answer.id for answer in answers[:-1] if isinstance(answer, Submitted)] == [job.id for job in good]
 
 

@@ -23,7 +23,17 @@ ALIVE = 5_000
 
 HOT = dict(STATEMENTS) | {
     name: sql.read(name)
-    for name in ("submit", "find_submitted", "renew", "lease_of", "get_job", "get_result", "events_of", "list_jobs")
+    for name in (
+        "submit",
+        "find_submitted",
+        "renew",
+        "lease_of",
+        "get_job",
+        "get_result",
+        "events_of",
+        "list_jobs",
+        "delete_job",
+    )
 }
 HOT |= {
     name: sql.read(name)

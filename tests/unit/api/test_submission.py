@@ -1,7 +1,8 @@
 import pytest
 
 from gleaner.internal.v1 import stored_pb2
-from gleaner_api.submission import new_job, patiently
+from gleaner_api.patience import patiently
+from gleaner_api.submission import new_job
 from gleaner_core.errors import Unavailable
 from support.requests import a_field, a_submit
 

@@ -26,6 +26,8 @@ ROWS: list[tuple[GleanerError, Code, str]] = [
     (errors.JobNotFound("1"), Code.NOT_FOUND, "JOB_NOT_FOUND"),
     (errors.DeliveryNotFound("deliveries/1"), Code.NOT_FOUND, "DELIVERY_NOT_FOUND"),
     (errors.JobNotCancellable("1", "RUNNING"), Code.FAILED_PRECONDITION, "JOB_NOT_CANCELLABLE"),
+    (errors.JobNotRetryable("1", "SUCCEEDED"), Code.FAILED_PRECONDITION, "JOB_NOT_RETRYABLE"),
+    (errors.JobNotDeletable("1", "RUNNING"), Code.FAILED_PRECONDITION, "JOB_NOT_DELETABLE"),
     (errors.ResultNotReady("1", "RUNNING"), Code.FAILED_PRECONDITION, "RESULT_NOT_READY"),
     (errors.NoResult("1", "FAILED", "why"), Code.FAILED_PRECONDITION, "JOB_FAILED"),
     (errors.NoResult("1", "CANCELLED", "why"), Code.FAILED_PRECONDITION, "JOB_CANCELLED"),

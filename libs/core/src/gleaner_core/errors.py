@@ -5,6 +5,8 @@ GleanerError
 ├── JobNotFound
 ├── DeliveryNotFound
 ├── JobNotCancellable
+├── JobNotRetryable
+├── JobNotDeletable
 ├── ResultNotReady        ask again later
 ├── NoResult              there is none and there will be none
 ├── KeyReused             a request id that belongs to another request
@@ -85,6 +87,22 @@ class JobNotCancellable(GleanerError):
         self.job_id, self.state = job_id, state
         way_out = "; set allow_running to cancel it all the same" if state in ("RUNNING", "REFINING_BBOXES") else ""
         super().__init__(f"job {job_id} is {state} and cannot be cancelled{way_out}")
+
+
+class JobNotRetryable(GleanerError):
+    """The job succeeded: there is nothing to try again."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        self.job_id, self.state = job_id, state
+        super().__init__(f"job {job_id} is {state} and cannot be retried; submit the request as a new job")
+
+
+class JobNotDeletable(GleanerError):
+    """The job is alive."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        self.job_id, self.state = job_id, state
+        super().__init__(f"job {job_id} is {state} and cannot be deleted; cancel it first, or wait for its end")
 
 
 class ResultNotReady(GleanerError):

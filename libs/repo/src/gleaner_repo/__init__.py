@@ -1,5 +1,6 @@
 """The only code that speaks SQL: moves, claims, events, migrations."""
 
+from gleaner_repo.coalescer import SubmitCoalescer
 from gleaner_repo.deliveries import (
     ClaimedDelivery,
     Content,
@@ -72,6 +73,7 @@ __all__ = [
     "Renewal",
     "StaleLease",
     "StaleWait",
+    "SubmitCoalescer",
     "Submitted",
     "Tried",
     "open_database",

@@ -1,10 +1,9 @@
 """The documents' bytes: content-addressed by SHA-256 within a tenant."""
 
-import hashlib
-
 from gleaner_repo import sql
 from gleaner_repo.pool import Database
 
+_KEEP = sql.read("keep_document")
 _PUT = sql.read("put_document")
 _GET = sql.read("get_document")
 
@@ -15,11 +14,13 @@ class DocumentRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, tenant_id: str, content: bytes, media_type: str) -> bytes:
-        """Stores the bytes, once, and returns their digest (32 bytes). Call it before the submit that names them."""
-        digest = hashlib.sha256(content).digest()
+    async def keep(self, tenant_id: str, digest: bytes) -> bool:
+        """Whether the bytes are there already; then they stay for the submit that names them."""
+        return bool(await self._database.fetch(_KEEP, tenant_id, digest))
+
+    async def put(self, tenant_id: str, digest: bytes, content: bytes, media_type: str) -> None:
+        """Stores the bytes, whose SHA-256 is `digest`, once. Call it before the submit that names them."""
         await self._database.execute(_PUT, tenant_id, digest, len(content), media_type, content)
-        return digest
 
     async def get(self, tenant_id: str, digest: bytes) -> bytes | None:
         """The bytes, None if the tenant has no such document."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from gleaner_core.errors import JobError
+from gleaner_core.errors import DocumentGone, JobError
 from gleaner_core.states import Refinement, State
 from gleaner_repo import moves, sql
 from gleaner_repo.moves import EXTRACTION, MOVES, REFINEMENT
@@ -51,6 +51,7 @@ STATEMENTS: Mapping[str, str] = {name: _HEADS[move.guard](move) for name, move i
 
 _SUBMIT = sql.read("submit")
 _FIND_SUBMITTED = sql.read("find_submitted")
+_DELETE = sql.read("delete_job")
 _RENEW = sql.read("renew")
 _HELD_BY = sql.read("held_by")
 _LEASE_OF = sql.read("lease_of")
@@ -85,17 +86,22 @@ class JobRepository:
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
         """Stores jobs that are not there yet, by id or request key, and tells of each which job has it now.
 
-        Safe to repeat with the same jobs. Raises asyncpg.ForeignKeyViolationError if a document is gone.
+        Safe to repeat with the same jobs. Raises DocumentGone, and stores none, if one of the documents is not there.
         """
         while True:
-            created = {row["id"] for row in await self._database.fetch(_SUBMIT, *_columns(jobs))}
+            try:
+                rows = await self._database.fetch(_SUBMIT, *_columns(jobs))
+            except asyncpg.ForeignKeyViolationError as error:
+                raise DocumentGone("the bytes are not stored; send them again") from error
+            created = {row["id"]: row["created_at"] for row in rows}
             known = [job for job in jobs if job.id not in created]
             found = await self._find_submitted(known) if known else {}
             if all(job.id in created or job.id in found for job in jobs):
                 return [
-                    Submitted(job.id, job.fingerprint, True) if job.id in created else found[job.id] for job in jobs
+                    Submitted(job.id, job.fingerprint, created[job.id], True) if job.id in created else found[job.id]
+                    for job in jobs
                 ]
-            # Gone between the two statements, by retention: insert once more.
+            # Gone between the two statements, by deletion: insert once more.
 
     async def mark_cancelled(
         self, tenant_id: str, job_id: UUID, *, running: bool = False, reason: str = ""
@@ -125,9 +131,21 @@ class JobRepository:
                 rows = await self._database.fetch(STATEMENTS[move], [job_id], tenant_id)
             except asyncpg.UniqueViolationError:  # decided on a snapshot from before another retry
                 return None
+            except asyncpg.ForeignKeyViolationError:  # or from before it was deleted
+                return None
             if rows:
                 return _moved(rows[0])
         return None
+
+    async def delete(self, tenant_id: str, job_id: UUID) -> bool:
+        """Removes a job that is over, with request and results; its events stay, without what they said.
+
+        Documents that no other job refers to are doomed. Returns False if the job is alive or is not there.
+        """
+        try:
+            return bool(await self._database.fetch(_DELETE, tenant_id, job_id))
+        except asyncpg.ForeignKeyViolationError:  # decided on a snapshot from before it was retried
+            return False
 
     async def get(self, tenant_id: str, job_ids: Iterable[UUID]) -> dict[UUID, Job]:
         """The jobs as they are; what the tenant does not have is missing."""
@@ -253,7 +271,14 @@ class JobRepository:
         """Writes the leases' new end and counts it from before the statement was sent."""
         asked = {(held.job_id, held.token): held for held in leases}
         sent = time.monotonic()
-        rows = await self._database.fetch(_RENEW, [key[0] for key in asked], [key[1] for key in asked], lease)
+        # A connection may be dead without a word: within a third of the lease, so that there is time to ask on another.
+        rows = await self._database.fetch(
+            _RENEW,
+            [key[0] for key in asked],
+            [key[1] for key in asked],
+            lease,
+            within=lease.total_seconds() / 3,
+        )
         answers: dict[str, set[Lease]] = {"kept": set(), "lost": set(), "unknown": set()}
         for row in rows:
             held = asked[row["id"], row["lease_token"]]
@@ -341,7 +366,10 @@ class JobRepository:
             [job.request_key for job in jobs],
         )
         # A repeated submit finds its own job by id: then it is the one that made it.
-        return {row["asked"]: Submitted(row["id"], row["fingerprint"], row["asked"] == row["id"]) for row in rows}
+        return {
+            row["asked"]: Submitted(row["id"], row["fingerprint"], row["created_at"], row["asked"] == row["id"])
+            for row in rows
+        }
 
 
 def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:

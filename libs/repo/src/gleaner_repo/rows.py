@@ -33,6 +33,7 @@ class Submitted:
 
     id: UUID
     fingerprint: bytes
+    created_at: datetime
     created: bool
 
 

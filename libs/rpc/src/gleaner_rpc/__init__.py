@@ -2,7 +2,7 @@
 
 from gleaner_rpc.calls import Context
 from gleaner_rpc.channels import Peers, addresses, open_channel
-from gleaner_rpc.concerns import tenant
+from gleaner_rpc.concerns import tenant, told
 from gleaner_rpc.offers import Offers
 from gleaner_rpc.server import CannotListen, Server, build_server, serve
 from gleaner_rpc.settings import ChannelSettings, GrpcSettings, Seconds
@@ -21,4 +21,5 @@ __all__ = [
     "open_channel",
     "serve",
     "tenant",
+    "told",
 ]

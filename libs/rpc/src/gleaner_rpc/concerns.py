@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import grpc
 import grpc.aio
+from google.rpc import status_pb2
 from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -83,25 +84,31 @@ def _code(context: Context) -> str:
     return next((known.name for known in grpc.StatusCode if code in (known, known.value[0])), "UNKNOWN")
 
 
+def told(error: Exception) -> status_pb2.Status:
+    """The error as the table has it; what it does not know is INTERNAL, logged here and not told."""
+    if isinstance(error, Relayed):
+        return error.status
+    if isinstance(error, GleanerError):
+        status = status_of(error)
+        if status.code == grpc.StatusCode.INTERNAL.value[0]:
+            _log.error("an error without a row in the table", exc_info=error)
+        return status
+    span = trace.get_current_span().get_span_context()
+    request_id = trace.format_trace_id(span.trace_id) if span.is_valid else uuid4().hex
+    _log.error("a call failed that should not have", exc_info=error, extra={"request_id": request_id})
+    return internal(request_id)
+
+
 def answered(method: Method, inner: Behaviour) -> Behaviour:
-    """Errors as the table has them; what it does not know is INTERNAL, logged here and not told."""
+    """Errors end the call with the status that they are told with."""
 
     async def call(request: Any, context: Context) -> Any:
         try:
             return await inner(request, context)
         except grpc.aio.AbortError:
             raise
-        except Relayed as error:
-            status = error.status
-        except GleanerError as error:
-            status = status_of(error)
-            if status.code == grpc.StatusCode.INTERNAL.value[0]:
-                _log.error("an error without a row in the table", exc_info=error)
-        except Exception:
-            span = trace.get_current_span().get_span_context()
-            request_id = trace.format_trace_id(span.trace_id) if span.is_valid else uuid4().hex
-            _log.exception("a call failed that should not have", extra={"request_id": request_id})
-            status = internal(request_id)
+        except Exception as error:
+            status = told(error)
         code = next(known for known in grpc.StatusCode if known.value[0] == status.code)
         return await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
 

@@ -21,6 +21,8 @@ def findings(message: Message, path: str = "") -> list[Finding]:
         Finding(prefix + _path(violation.proto.field), _reason(violation.proto.rule_id), violation.proto.message)
         for violation in protovalidate.collect_violations(message)
     ]
+    if b"\0" not in message.SerializeToString():  # where there is none, none need be looked for field by field
+        return broken
     return broken + [Finding(prefix + field, "NUL", "must not contain a NUL") for field in _nuls(message)]
 
 
@@ -78,7 +80,7 @@ def _plan(descriptor: Descriptor) -> tuple[frozenset[FieldDescriptor], frozenset
 
 def _ignored(field: FieldDescriptor) -> bool:
     rules = field.GetOptions().Extensions[validate_pb2.field]
-    return bool(rules.ignore == validate_pb2.IGNORE_ALWAYS)
+    return validate_pb2.IGNORE_ALWAYS in (rules.ignore, rules.repeated.items.ignore)
 
 
 def _is_map(field: FieldDescriptor) -> bool:

@@ -38,6 +38,8 @@ TABLE: dict[type[GleanerError], Row] = {
     errors.JobNotFound:       Row(Code.NOT_FOUND,           "JOB_NOT_FOUND"),
     errors.DeliveryNotFound:  Row(Code.NOT_FOUND,           "DELIVERY_NOT_FOUND"),
     errors.JobNotCancellable: Row(Code.FAILED_PRECONDITION, "JOB_NOT_CANCELLABLE"),
+    errors.JobNotRetryable:   Row(Code.FAILED_PRECONDITION, "JOB_NOT_RETRYABLE"),
+    errors.JobNotDeletable:   Row(Code.FAILED_PRECONDITION, "JOB_NOT_DELETABLE"),
     errors.ResultNotReady:    Row(Code.FAILED_PRECONDITION, "RESULT_NOT_READY", retry=True),
     errors.NoResult:          Row(Code.FAILED_PRECONDITION, "JOB_{state}", states=("FAILED", "CANCELLED")),
     errors.KeyReused:         Row(Code.ALREADY_EXISTS,      "IDEMPOTENCY_KEY_REUSED"),

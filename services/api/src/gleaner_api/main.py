@@ -3,18 +3,27 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+from gleaner_api.documents import DocumentStore
 from gleaner_api.servicers import EventServicer, ExtractionServicer, JobServicer, VersionServicer, WebhookServicer
 from gleaner_api.settings import ApiSettings
 from gleaner_api.submission import Submission
 from gleaner_api.validation import DocumentCheck, RequestCheck
 from gleaner_api.watch import Tailer
 from gleaner_documents import PageReader
-from gleaner_repo import DeliveryRepository, DocumentRepository, GroupRepository, JobRepository, open_database
+from gleaner_repo import (
+    DeliveryRepository,
+    DocumentRepository,
+    GroupRepository,
+    JobRepository,
+    SubmitCoalescer,
+    open_database,
+)
 from gleaner_rpc import Offers, Peers, addresses, build_server, serve
 from gleaner_rpc.process import run_service
 from gleaner_telemetry import installed
 
 SUBMIT = "/gleaner.v1.JobService/SubmitJob"
+BATCH_SUBMIT = "/gleaner.v1.JobService/BatchSubmitJobs"
 WATCH = "/gleaner.v1.JobService/WatchJob"
 SUBSCRIBE = "/gleaner.v1.EventService/SubscribeEvents"
 EXTRACT = "/gleaner.v1.ExtractionService/Extract"
@@ -31,6 +40,7 @@ async def main(settings: ApiSettings) -> None:
         )
         reader = await stack.enter_async_context(PageReader(settings.reader))
         jobs = JobRepository(database)
+        coalescer = SubmitCoalescer(jobs)
         tailer = Tailer(jobs)
         events = EventServicer(
             groups=GroupRepository(database, max_tries=settings.group_max_tries),
@@ -49,7 +59,7 @@ async def main(settings: ApiSettings) -> None:
             settings.grpc,
             JobServicer(
                 jobs=jobs,
-                submission=Submission(jobs, DocumentRepository(database)),
+                submission=Submission(coalescer.submit, DocumentStore(DocumentRepository(database))),
                 check=check,
                 tailer=tailer,
                 offers=offers,
@@ -58,7 +68,7 @@ async def main(settings: ApiSettings) -> None:
             events,
             WebhookServicer(DeliveryRepository(database)),
             VersionServicer(extractors=settings.extractor_names),
-            heavy={SUBMIT, EXTRACT, VALIDATE},
+            heavy={SUBMIT, BATCH_SUBMIT, EXTRACT, VALIDATE},
             limits={EXTRACT: settings.sync_limit, WATCH: settings.watch_limit, SUBSCRIBE: 2 * settings.watch_limit},
             check_themselves={SUBMIT, EXTRACT},
         )
@@ -70,7 +80,10 @@ async def main(settings: ApiSettings) -> None:
                 await tailer.run(stop)
                 sending.cancel()
 
-        await serve(server, beside=beside, ready=database.ready)
+        async with asyncio.TaskGroup() as group:
+            storing = group.create_task(coalescer.run())  # to the last call of a drain
+            await serve(server, beside=beside, ready=database.ready)
+            storing.cancel()
 
 
 def run() -> None:

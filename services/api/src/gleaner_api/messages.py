@@ -11,7 +11,7 @@ from gleaner.v1 import webhooks_pb2
 from gleaner_api import names
 from gleaner_core.errors import JobError
 from gleaner_core.states import Refinement, State
-from gleaner_repo import Delivery, DeliveryState, Event, Job
+from gleaner_repo import Delivery, DeliveryState, Event, Job, NewJob
 
 
 def job(found: Job) -> pb.Job:
@@ -35,6 +35,23 @@ def job(found: Job) -> pb.Job:
         correlation_id=about.correlation_id,
         metadata=about.metadata,
         callback_url=found.callback_url or "",
+        documents=about.documents,
+    )
+
+
+def submitted(asked: NewJob, created_at: datetime) -> pb.Job:
+    """The job as it was stored: what a read right after it would tell."""
+    about = stored_pb2.JobAbout.FromString(asked.about)
+    return pb.Job(
+        name=names.of_job(asked.id),
+        state=pb.JOB_STATE_QUEUED,
+        seq=1,
+        series=1,
+        create_time=_time(created_at),
+        request_id=asked.request_key or "",
+        correlation_id=about.correlation_id,
+        metadata=about.metadata,
+        callback_url=asked.callback_url or "",
         documents=about.documents,
     )
 

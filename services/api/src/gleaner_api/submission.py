@@ -1,59 +1,57 @@
 """A request on its way into the database: what is stored of it, under which fingerprint, however often it is tried."""
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
 
 from gleaner.internal.v1 import stored_pb2
 from gleaner.v1 import jobs_pb2 as pb
-from gleaner_api.validation import digest_of
-from gleaner_core.backoff import backoff
-from gleaner_core.errors import KeyReused, Unavailable
+from gleaner.v1.documents_pb2 import InputDocument
+from gleaner_api.documents import DocumentStore
+from gleaner_api.patience import patiently
+from gleaner_core.errors import DocumentGone, KeyReused
 from gleaner_core.ids import uuid7
-from gleaner_repo import DocumentRepository, JobRepository, NewJob, Submitted
+from gleaner_repo import NewJob, Submitted
 from gleaner_telemetry import traceparent
 
-T = TypeVar("T")
-_TRIES = 4
-_BASE, _CAP = timedelta(milliseconds=100), timedelta(seconds=2)
-
-
-async def patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """The answer of a call that may be repeated, tried again a few times while the database does not answer."""
-    for attempt in range(1, _TRIES):
-        try:
-            return await call()
-        except Unavailable:
-            await asyncio.sleep(backoff(attempt, _BASE, _CAP).total_seconds())
-    return await call()
+_TRIES = 3
 
 
 class Submission:
-    """Stores requests as jobs."""
+    """Stores requests as jobs. `submit` stores one job, and may be repeated with the same: a SubmitCoalescer's."""
 
-    def __init__(self, jobs: JobRepository, documents: DocumentRepository) -> None:
-        self._jobs = jobs
+    def __init__(self, submit: Callable[[NewJob], Awaitable[Submitted]], documents: DocumentStore) -> None:
+        self._submit = submit
         self._documents = documents
 
-    async def store(self, tenant_id: str, request: pb.SubmitJobRequest) -> Submitted:
-        """The job that has the request, documents first. Its id is made here, so that every try stores the same rows.
+    async def store(
+        self, tenant_id: str, request: pb.SubmitJobRequest, digests: Sequence[bytes]
+    ) -> tuple[NewJob, Submitted]:
+        """The job, documents first, and who has the request now. Its id is made here, so that every try stores the
+        same rows. `digests` are the documents', in their order.
 
         Raises KeyReused if the request id belongs to another request.
         """
-        digests = [await digest_of(document.content) for document in request.request.documents]
         job = new_job(tenant_id, request, digests)
-        for document in request.request.documents:
-            await patiently(partial(self._documents.put, tenant_id, document.content, document.media_type))
-        [submitted] = await patiently(lambda: self._jobs.submit([job]))
+        submitted = await self._with_documents(job, dict(zip(digests, request.request.documents, strict=True)))
         if submitted.fingerprint != job.fingerprint:
             raise KeyReused(str(submitted.id))
-        return submitted
+        return job, submitted
+
+    async def _with_documents(self, job: NewJob, documents: Mapping[bytes, InputDocument]) -> Submitted:
+        for left in reversed(range(_TRIES)):
+            for digest, document in documents.items():
+                await self._documents.store(job.tenant_id, document, digest)
+            try:
+                return await patiently(partial(self._submit, job))
+            except DocumentGone:  # removed since it was stored: send it again
+                self._documents.forget(job.tenant_id, documents)
+                if not left:
+                    raise
+        raise AssertionError
 
 
-def new_job(tenant_id: str, request: pb.SubmitJobRequest, digests: list[bytes]) -> NewJob:
+def new_job(tenant_id: str, request: pb.SubmitJobRequest, digests: Sequence[bytes]) -> NewJob:
     """The job to store, with the digests of its documents in the request's order."""
     asked = request.request
     stored = stored_pb2.StoredRequest(schema=asked.schema, options=asked.options)

@@ -1,27 +1,21 @@
 """Whether a request can be carried out, asked before anything is stored: all findings at once."""
 
-import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from gleaner.v1 import extraction_pb2, jobs_pb2
+from gleaner.v1 import extraction_pb2, jobs_pb2, schemas_pb2
 from gleaner.v1.documents_pb2 import InputDocument
-from gleaner_api import schema_rules
+from gleaner_api import outlines, schema_rules
+from gleaner_api.documents import digest_of
+from gleaner_api.turns import Turns
 from gleaner_core.errors import ChildDied, DocumentError, Finding, WorkTimeout
 from gleaner_core.webhook_urls import why_refused
 from gleaner_rpc import rules
 
-_LONG = 256 * 1024  # bytes that take longer to hash than a hop to a thread
 _REMEMBERED = 4096
-
-
-async def digest_of(content: bytes) -> bytes:
-    """SHA-256, without holding up the event loop."""
-    if len(content) < _LONG:
-        return hashlib.sha256(content).digest()
-    return (await asyncio.to_thread(hashlib.sha256, content)).digest()
+_SCHEMA = "request.schema"
 
 
 class Checker(Protocol):
@@ -38,23 +32,51 @@ class DocumentCheck:
     def __init__(self, checker: Checker) -> None:
         self._checker = checker
         self._verdicts: OrderedDict[tuple[bytes, str], int | DocumentError] = OrderedDict()
+        self._turns = Turns()
 
-    async def pages(self, document: InputDocument) -> int:
+    async def pages(self, document: InputDocument, digest: bytes) -> int:
         """How many pages the document has; 0 if that could not be found out in time. Raises DocumentError."""
-        key = (await digest_of(document.content), document.media_type)
+        key = (digest, document.media_type)
         if (verdict := self._verdicts.get(key)) is None:
-            try:
-                verdict = await self._checker.check(document.content, document.media_type)
-            except DocumentError as error:
-                verdict = error.with_traceback(None)
-            except (ChildDied, WorkTimeout):
-                return 0  # more than a look is needed: the worker has the time and the room for it
-            self._verdicts[key] = verdict
-            if len(self._verdicts) > _REMEMBERED:
-                self._verdicts.popitem(last=False)
+            async with self._turns.at(key):
+                if (verdict := self._verdicts.get(key)) is None:
+                    verdict = await self._look(document)
+                    self._remember(key, verdict)
         if isinstance(verdict, DocumentError):
             raise type(verdict)(str(verdict))
         return verdict
+
+    async def _look(self, document: InputDocument) -> int | DocumentError:
+        try:
+            return await self._checker.check(document.content, document.media_type)
+        except DocumentError as error:
+            return error.with_traceback(None)
+        except (ChildDied, WorkTimeout):
+            return 0  # more than a look is needed: the worker has the time and the room for it
+
+    def _remember(self, key: tuple[bytes, str], verdict: int | DocumentError) -> None:
+        self._verdicts[key] = verdict
+        if len(self._verdicts) > _REMEMBERED:
+            self._verdicts.popitem(last=False)
+
+
+class SchemaCheck:
+    """Everything that is wrong with a schema; remembers those with which nothing is, by their bytes."""
+
+    def __init__(self) -> None:
+        self._good: OrderedDict[bytes, None] = OrderedDict()
+
+    def findings(self, schema: schemas_pb2.Schema) -> list[Finding]:
+        """All findings, by their place in a request."""
+        digest = hashlib.sha256(schema.SerializeToString()).digest()
+        if digest in self._good:
+            return []
+        found = [*rules.findings(schema, _SCHEMA), *schema_rules.findings(schema, _SCHEMA)]
+        if not found:
+            self._good[digest] = None
+            if len(self._good) > _REMEMBERED:
+                self._good.popitem(last=False)
+        return found
 
 
 class RequestCheck:
@@ -70,35 +92,42 @@ class RequestCheck:
         signs_webhooks: bool,
     ) -> None:
         self._documents = documents
+        self._schemas = SchemaCheck()
         self._extractors = extractors
         self._max_pages = max_pages
         self._allow_private = allow_private
         self._signs_webhooks = signs_webhooks
 
-    async def of_submit(self, message: jobs_pb2.SubmitJobRequest) -> list[Finding]:
-        """What is wrong with a submit."""
+    async def of_submit(self, message: jobs_pb2.SubmitJobRequest, digests: Sequence[bytes]) -> list[Finding]:
+        """What is wrong with a submit. `digests` are its documents', in their order."""
         return [
-            *rules.findings(message),
+            *rules.findings(outlines.of_call(message)),
             *self._of_request(message.request),
             *_missing_documents(message.request),
             *self._of_callback(message.callback_url),
-            *await self._of_documents(message.request),
+            *await self._of_documents(message.request, digests),
         ]
 
     def of_call(self, message: extraction_pb2.ExtractRequest) -> list[Finding]:
         """What is wrong with a synchronous call; its documents are the worker's to judge, who reads them at once."""
-        return [*rules.findings(message), *self._of_request(message.request), *_missing_documents(message.request)]
+        return [
+            *rules.findings(outlines.of_call(message)),
+            *self._of_request(message.request),
+            *_missing_documents(message.request),
+        ]
 
     async def of_request(self, request: extraction_pb2.ExtractionRequest) -> list[Finding]:
         """What is wrong with a request; its documents may be left out."""
+        digests = [await digest_of(document.content) for document in request.documents]
         return [
-            *rules.findings(request, "request"),
+            *rules.findings(outlines.of_request(request), "request"),
             *self._of_request(request),
-            *await self._of_documents(request),
+            *await self._of_documents(request, digests),
         ]
 
     def _of_request(self, request: extraction_pb2.ExtractionRequest) -> Iterator[Finding]:
-        yield from schema_rules.findings(request.schema, "request.schema")
+        if request.HasField("schema"):
+            yield from self._schemas.findings(request.schema)
         yield from _document_names(request)
         wanted = request.options.extractor
         if wanted and wanted not in self._extractors:
@@ -112,13 +141,13 @@ class RequestCheck:
             text = "is refused where webhooks cannot be signed: set GLEANER_WEBHOOK_SECRETS for api and worker"
             yield Finding("callback_url", "WEBHOOKS_NOT_SIGNED", f"{text}, or follow the job with WatchJob")
 
-    async def _of_documents(self, request: extraction_pb2.ExtractionRequest) -> list[Finding]:
+    async def _of_documents(self, request: extraction_pb2.ExtractionRequest, digests: Sequence[bytes]) -> list[Finding]:
         found, pages = [], 0
-        for i, document in enumerate(request.documents):
+        for i, (document, digest) in enumerate(zip(request.documents, digests, strict=True)):
             if not document.content:
                 continue  # the rules have said so
             try:
-                pages += await self._documents.pages(document)
+                pages += await self._documents.pages(document, digest)
             except DocumentError as error:
                 found.append(Finding(f"request.documents[{i}].content", error.reason, str(error)))
         if pages > self._max_pages:

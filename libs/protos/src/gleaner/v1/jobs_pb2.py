@@ -27,9 +27,10 @@ from gleaner.v1 import extraction_pb2 as gleaner_dot_v1_dot_extraction__pb2
 from gleaner.v1 import results_pb2 as gleaner_dot_v1_dot_results__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15gleaner/v1/jobs.proto\x12\ngleaner.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1bgleaner/v1/extraction.proto\x1a\x18gleaner/v1/results.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x06\n\x03Job\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x14.gleaner.v1.JobStateR\x05state\x12;\n\nrefinement\x18\x03 \x01(\x0e\x32\x1b.gleaner.v1.RefinementStateR\nrefinement\x12\x10\n\x03seq\x18\x04 \x01(\x03R\x03seq\x12\x16\n\x06series\x18\x05 \x01(\x05R\x06series\x12\x18\n\x07\x61ttempt\x18\x06 \x01(\x05R\x07\x61ttempt\x12\x16\n\x06lapses\x18\x07 \x01(\x05R\x06lapses\x12;\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x39\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x41\n\x0e\x61vailable_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ravailableTime\x12*\n\x05\x65rror\x18\x0c \x01(\x0b\x32\x14.gleaner.v1.JobErrorR\x05\x65rror\x12#\n\rcancel_reason\x18\r \x01(\tR\x0c\x63\x61ncelReason\x12\x1d\n\nrequest_id\x18\x0e \x01(\tR\trequestId\x12%\n\x0e\x63orrelation_id\x18\x0f \x01(\tR\rcorrelationId\x12\x39\n\x08metadata\x18\x10 \x03(\x0b\x32\x1d.gleaner.v1.Job.MetadataEntryR\x08metadata\x12!\n\x0c\x63\x61llback_url\x18\x11 \x01(\tR\x0b\x63\x61llbackUrl\x12\x1c\n\tdocuments\x18\x12 \x03(\tR\tdocuments\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"Z\n\x08JobError\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x1c\n\tretryable\x18\x03 \x01(\x08R\tretryable\"\xb9\x03\n\x10SubmitJobRequest\x12?\n\x07request\x18\x01 \x01(\x0b\x32\x1d.gleaner.v1.ExtractionRequestB\x06\xbaH\x03\xc8\x01\x01R\x07request\x12\x31\n\nrequest_id\x18\x02 \x01(\tB\x12\xbaH\x0fr\r\x18\xff\x01\x32\x08^[!-~]*$R\trequestId\x12+\n\x0c\x63\x61llback_url\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\x0b\x63\x61llbackUrl\x12\x8b\x01\n\x08metadata\x18\x04 \x03(\x0b\x32*.gleaner.v1.SubmitJobRequest.MetadataEntryBC\xbaH@\x9a\x01=\x10@\"&r$2\"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$*\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$R\x08metadata\x12\x39\n\x0e\x63orrelation_id\x18\x05 \x01(\tB\x12\xbaH\x0fr\r\x18\xff\x01\x32\x08^[ -~]*$R\rcorrelationId\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"6\n\x11SubmitJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\"\\\n\rGetJobRequest\x12K\n\x04name\x18\x01 \x01(\tB7\xbaH4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\"3\n\x0eGetJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\"\xad\x03\n\x0fListJobsRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12?\n\x06states\x18\x03 \x03(\x0e\x32\x14.gleaner.v1.JobStateB\x11\xbaH\x0e\x92\x01\x0b\x10\x07\"\x07\x82\x01\x04\x10\x01 \x00R\x06states\x12P\n\x0brefinements\x18\x04 \x03(\x0e\x32\x1b.gleaner.v1.RefinementStateB\x11\xbaH\x0e\x92\x01\x0b\x10\x05\"\x07\x82\x01\x04\x10\x01 \x00R\x0brefinements\x12?\n\rcreated_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0c\x63reatedAfter\x12\x41\n\x0e\x63reated_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rcreatedBefore\x12\x31\n\nrequest_id\x18\x07 \x01(\tB\x12\xbaH\x0fr\r\x18\xff\x01\x32\x08^[!-~]*$R\trequestId\"_\n\x10ListJobsResponse\x12#\n\x04jobs\x18\x01 \x03(\x0b\x32\x0f.gleaner.v1.JobR\x04jobs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb2\x01\n\x10\x43\x61ncelJobRequest\x12K\n\x04name\x18\x01 \x01(\tB7\xbaH4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12#\n\rallow_running\x18\x02 \x01(\x08R\x0c\x61llowRunning\x12,\n\x06reason\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f\x18\xf4\x03\x32\n^[^\\x00]*$R\x06reason\"6\n\x11\x43\x61ncelJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\"\xe8\x01\n\x13GetJobResultRequest\x12K\n\x04name\x18\x01 \x01(\tB7\xbaH4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12J\n\x0cwait_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00R\x0bwaitTimeout\x12\x38\n\x08wait_for\x18\x03 \x01(\x0e\x32\x13.gleaner.v1.WaitForB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x07waitFor\"o\n\x14GetJobResultResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\x12\x34\n\x06result\x18\x02 \x01(\x0b\x32\x1c.gleaner.v1.ExtractionResultR\x06result\"\x84\x01\n\x0fWatchJobRequest\x12K\n\x04name\x18\x01 \x01(\tB7\xbaH4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12$\n\tafter_seq\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x08\x61\x66terSeq\"a\n\x10WatchJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\x12*\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x14.gleaner.v1.JobEventR\x05\x65vent\"\x9e\x01\n\x08JobEvent\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seq\x12\x16\n\x06series\x18\x04 \x01(\x05R\x06series\x12\x14\n\x05\x66inal\x18\x05 \x01(\x08R\x05\x66inal\x12.\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time*\xda\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x1f\n\x1bJOB_STATE_PARTIAL_SUCCEEDED\x10\x03\x12\x1d\n\x19JOB_STATE_REFINING_BBOXES\x10\x04\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x05\x12\x14\n\x10JOB_STATE_FAILED\x10\x06\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x07*\xcc\x01\n\x0fRefinementState\x12 \n\x1cREFINEMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18REFINEMENT_STATE_PENDING\x10\x01\x12\x1c\n\x18REFINEMENT_STATE_RUNNING\x10\x02\x12\x1e\n\x1aREFINEMENT_STATE_SUCCEEDED\x10\x03\x12\x1b\n\x17REFINEMENT_STATE_FAILED\x10\x04\x12\x1e\n\x1aREFINEMENT_STATE_CANCELLED\x10\x05*J\n\x07WaitFor\x12\x18\n\x14WAIT_FOR_UNSPECIFIED\x10\x00\x12\x10\n\x0cWAIT_FOR_END\x10\x01\x12\x13\n\x0fWAIT_FOR_VALUES\x10\x02\x32\xd0\x03\n\nJobService\x12J\n\tSubmitJob\x12\x1c.gleaner.v1.SubmitJobRequest\x1a\x1d.gleaner.v1.SubmitJobResponse\"\x00\x12\x41\n\x06GetJob\x12\x19.gleaner.v1.GetJobRequest\x1a\x1a.gleaner.v1.GetJobResponse\"\x00\x12G\n\x08ListJobs\x12\x1b.gleaner.v1.ListJobsRequest\x1a\x1c.gleaner.v1.ListJobsResponse\"\x00\x12J\n\tCancelJob\x12\x1c.gleaner.v1.CancelJobRequest\x1a\x1d.gleaner.v1.CancelJobResponse\"\x00\x12S\n\x0cGetJobResult\x12\x1f.gleaner.v1.GetJobResultRequest\x1a .gleaner.v1.GetJobResultResponse\"\x00\x12I\n\x08WatchJob\x12\x1b.gleaner.v1.WatchJobRequest\x1a\x1c.gleaner.v1.WatchJobResponse\"\x00\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15gleaner/v1/jobs.proto\x12\ngleaner.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1bgleaner/v1/extraction.proto\x1a\x18gleaner/v1/results.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xa0\x06\n\x03Job\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x14.gleaner.v1.JobStateR\x05state\x12;\n\nrefinement\x18\x03 \x01(\x0e\x32\x1b.gleaner.v1.RefinementStateR\nrefinement\x12\x10\n\x03seq\x18\x04 \x01(\x03R\x03seq\x12\x16\n\x06series\x18\x05 \x01(\x05R\x06series\x12\x18\n\x07\x61ttempt\x18\x06 \x01(\x05R\x07\x61ttempt\x12\x16\n\x06lapses\x18\x07 \x01(\x05R\x06lapses\x12;\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x39\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x41\n\x0e\x61vailable_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ravailableTime\x12*\n\x05\x65rror\x18\x0c \x01(\x0b\x32\x14.gleaner.v1.JobErrorR\x05\x65rror\x12#\n\rcancel_reason\x18\r \x01(\tR\x0c\x63\x61ncelReason\x12\x1d\n\nrequest_id\x18\x0e \x01(\tR\trequestId\x12%\n\x0e\x63orrelation_id\x18\x0f \x01(\tR\rcorrelationId\x12\x39\n\x08metadata\x18\x10 \x03(\x0b\x32\x1d.gleaner.v1.Job.MetadataEntryR\x08metadata\x12!\n\x0c\x63\x61llback_url\x18\x11 \x01(\tR\x0b\x63\x61llbackUrl\x12\x1c\n\tdocuments\x18\x12 \x03(\tR\tdocuments\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"Z\n\x08JobError\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x1c\n\tretryable\x18\x03 \x01(\x08R\tretryable\"\xb9\x03\n\x10SubmitJobRequest\x12?\n\x07request\x18\x01 \x01(\x0b\x32\x1d.gleaner.v1.ExtractionRequestB\x06\xbaH\x03\xc8\x01\x01R\x07request\x12\x31\n\nrequest_id\x18\x02 \x01(\tB\x12\xbaH\x0fr\r\x18\xff\x01\x32\x08^[!-~]*$R\trequestId\x12+\n\x0c\x63\x61llback_url\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\x0b\x63\x61llbackUrl\x12\x8b\x01\n\x08metadata\x18\x04 \x03(\x0b\x32*.gleaner.v1.SubmitJobRequest.MetadataEntryBC\xbaH@\x9a\x01=\x10@\"&r$2\"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$*\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$R\x08metadata\x12\x39\n\x0e\x63orrelation_id\x18\x05 \x01(\tB\x12\xbaH\x0fr\r\x18\xff\x01\x32\x08^[ -~]*$R\rcorrelationId\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"6\n\x11SubmitJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\"d\n\x16\x42\x61tchSubmitJobsRequest\x12J\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.gleaner.v1.SubmitJobRequestB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03R\x08requests\"V\n\x17\x42\x61tchSubmitJobsResponse\x12;\n\x07results\x18\x01 \x03(\x0b\x32!.gleaner.v1.BatchSubmitJobsResultR\x07results\"s\n\x15\x42\x61tchSubmitJobsResult\x12#\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobH\x00R\x03job\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00R\x05\x65rrorB\t\n\x07outcome\"\\\n\rGetJobRequest\x12K\n\x04name\x18\x01 \x01(\tB7\xbaH4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\"3\n\x0eGetJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\"\xad\x03\n\x0fListJobsRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12?\n\x06states\x18\x03 \x03(\x0e\x32\x14.gleaner.v1.JobStateB\x11\xbaH\x0e\x92\x01\x0b\x10\x07\"\x07\x82\x01\x04\x10\x01 \x00R\x06states\x12P\n\x0brefinements\x18\x04 \x03(\x0e\x32\x1b.gleaner.v1.RefinementStateB\x11\xbaH\x0e\x92\x01\x0b\x10\x05\"\x07\x82\x01\x04\x10\x01 \x00R\x0brefinements\x12?\n\rcreated_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0c\x63reatedAfter\x12\x41\n\x0e\x63reated_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rcreatedBefore\x12\x31\n\nrequest_id\x18\x07 \x01(\tB\x12\xbaH\x0fr\r\x18\xff\x01\x32\x08^[!-~]*$R\trequestId\"_\n\x10ListJobsResponse\x12#\n\x04jobs\x18\x01 \x03(\x0b\x32\x0f.gleaner.v1.JobR\x04jobs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb2\x01\n\x10\x43\x61ncelJobRequest\x12K\n\x04name\x18\x01 \x01(\tB7\xbaH4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12#\n\rallow_running\x18\x02 \x01(\x08R\x0c\x61llowRunning\x12,\n\x06reason\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f\x18\xf4\x03\x32\n^[^\\x00]*$R\x06reason\"6\n\x11\x43\x61ncelJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\"^\n\x0fRetryJobRequest\x12K\n\x04name\x18\x01 \x01(\tB7\xbaH4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\"5\n\x10RetryJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\"\x84\x01\n\x10\x44\x65leteJobRequest\x12K\n\x04name\x18\x01 \x01(\tB7\xbaH4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12#\n\rallow_missing\x18\x02 \x01(\x08R\x0c\x61llowMissing\"\x13\n\x11\x44\x65leteJobResponse\"\xe8\x01\n\x13GetJobResultRequest\x12K\n\x04name\x18\x01 \x01(\tB7\xbaH4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12J\n\x0cwait_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00R\x0bwaitTimeout\x12\x38\n\x08wait_for\x18\x03 \x01(\x0e\x32\x13.gleaner.v1.WaitForB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x07waitFor\"o\n\x14GetJobResultResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\x12\x34\n\x06result\x18\x02 \x01(\x0b\x32\x1c.gleaner.v1.ExtractionResultR\x06result\"\x84\x01\n\x0fWatchJobRequest\x12K\n\x04name\x18\x01 \x01(\tB7\xbaH4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12$\n\tafter_seq\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x08\x61\x66terSeq\"a\n\x10WatchJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\x12*\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x14.gleaner.v1.JobEventR\x05\x65vent\"\x9e\x01\n\x08JobEvent\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seq\x12\x16\n\x06series\x18\x04 \x01(\x05R\x06series\x12\x14\n\x05\x66inal\x18\x05 \x01(\x08R\x05\x66inal\x12.\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time*\xda\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x1f\n\x1bJOB_STATE_PARTIAL_SUCCEEDED\x10\x03\x12\x1d\n\x19JOB_STATE_REFINING_BBOXES\x10\x04\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x05\x12\x14\n\x10JOB_STATE_FAILED\x10\x06\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x07*\xcc\x01\n\x0fRefinementState\x12 \n\x1cREFINEMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18REFINEMENT_STATE_PENDING\x10\x01\x12\x1c\n\x18REFINEMENT_STATE_RUNNING\x10\x02\x12\x1e\n\x1aREFINEMENT_STATE_SUCCEEDED\x10\x03\x12\x1b\n\x17REFINEMENT_STATE_FAILED\x10\x04\x12\x1e\n\x1aREFINEMENT_STATE_CANCELLED\x10\x05*J\n\x07WaitFor\x12\x18\n\x14WAIT_FOR_UNSPECIFIED\x10\x00\x12\x10\n\x0cWAIT_FOR_END\x10\x01\x12\x13\n\x0fWAIT_FOR_VALUES\x10\x02\x32\xc3\x05\n\nJobService\x12J\n\tSubmitJob\x12\x1c.gleaner.v1.SubmitJobRequest\x1a\x1d.gleaner.v1.SubmitJobResponse\"\x00\x12\\\n\x0f\x42\x61tchSubmitJobs\x12\".gleaner.v1.BatchSubmitJobsRequest\x1a#.gleaner.v1.BatchSubmitJobsResponse\"\x00\x12\x41\n\x06GetJob\x12\x19.gleaner.v1.GetJobRequest\x1a\x1a.gleaner.v1.GetJobResponse\"\x00\x12G\n\x08ListJobs\x12\x1b.gleaner.v1.ListJobsRequest\x1a\x1c.gleaner.v1.ListJobsResponse\"\x00\x12J\n\tCancelJob\x12\x1c.gleaner.v1.CancelJobRequest\x1a\x1d.gleaner.v1.CancelJobResponse\"\x00\x12G\n\x08RetryJob\x12\x1b.gleaner.v1.RetryJobRequest\x1a\x1c.gleaner.v1.RetryJobResponse\"\x00\x12J\n\tDeleteJob\x12\x1c.gleaner.v1.DeleteJobRequest\x1a\x1d.gleaner.v1.DeleteJobResponse\"\x00\x12S\n\x0cGetJobResult\x12\x1f.gleaner.v1.GetJobResultRequest\x1a .gleaner.v1.GetJobResultResponse\"\x00\x12I\n\x08WatchJob\x12\x1b.gleaner.v1.WatchJobRequest\x1a\x1c.gleaner.v1.WatchJobResponse\"\x00\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +51,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMITJOBREQUEST'].fields_by_name['metadata']._serialized_options = b'\272H@\232\001=\020@\"&r$2\"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$*\021r\017\030\200\0102\n^[^\\x00]*$'
   _globals['_SUBMITJOBREQUEST'].fields_by_name['correlation_id']._loaded_options = None
   _globals['_SUBMITJOBREQUEST'].fields_by_name['correlation_id']._serialized_options = b'\272H\017r\r\030\377\0012\010^[ -~]*$'
+  _globals['_BATCHSUBMITJOBSREQUEST'].fields_by_name['requests']._loaded_options = None
+  _globals['_BATCHSUBMITJOBSREQUEST'].fields_by_name['requests']._serialized_options = b'\272H\r\222\001\n\010\001\020\350\007\"\003\330\001\003'
   _globals['_GETJOBREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -66,6 +69,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
   _globals['_CANCELJOBREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_CANCELJOBREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\021r\017\030\364\0032\n^[^\\x00]*$'
+  _globals['_RETRYJOBREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RETRYJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+  _globals['_DELETEJOBREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
   _globals['_GETJOBRESULTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETJOBRESULTREQUEST'].fields_by_name['name']._serialized_options = b'\272H4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
   _globals['_GETJOBRESULTREQUEST'].fields_by_name['wait_timeout']._loaded_options = None
@@ -76,46 +83,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H4r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
   _globals['_WATCHJOBREQUEST'].fields_by_name['after_seq']._loaded_options = None
   _globals['_WATCHJOBREQUEST'].fields_by_name['after_seq']._serialized_options = b'\272H\004\"\002(\000'
-  _globals['_JOBSTATE']._serialized_start=3238
-  _globals['_JOBSTATE']._serialized_end=3456
-  _globals['_REFINEMENTSTATE']._serialized_start=3459
-  _globals['_REFINEMENTSTATE']._serialized_end=3663
-  _globals['_WAITFOR']._serialized_start=3665
-  _globals['_WAITFOR']._serialized_end=3739
-  _globals['_JOB']._serialized_start=187
-  _globals['_JOB']._serialized_end=987
-  _globals['_JOB_METADATAENTRY']._serialized_start=928
-  _globals['_JOB_METADATAENTRY']._serialized_end=987
-  _globals['_JOBERROR']._serialized_start=989
-  _globals['_JOBERROR']._serialized_end=1079
-  _globals['_SUBMITJOBREQUEST']._serialized_start=1082
-  _globals['_SUBMITJOBREQUEST']._serialized_end=1523
-  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_start=928
-  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_end=987
-  _globals['_SUBMITJOBRESPONSE']._serialized_start=1525
-  _globals['_SUBMITJOBRESPONSE']._serialized_end=1579
-  _globals['_GETJOBREQUEST']._serialized_start=1581
-  _globals['_GETJOBREQUEST']._serialized_end=1673
-  _globals['_GETJOBRESPONSE']._serialized_start=1675
-  _globals['_GETJOBRESPONSE']._serialized_end=1726
-  _globals['_LISTJOBSREQUEST']._serialized_start=1729
-  _globals['_LISTJOBSREQUEST']._serialized_end=2158
-  _globals['_LISTJOBSRESPONSE']._serialized_start=2160
-  _globals['_LISTJOBSRESPONSE']._serialized_end=2255
-  _globals['_CANCELJOBREQUEST']._serialized_start=2258
-  _globals['_CANCELJOBREQUEST']._serialized_end=2436
-  _globals['_CANCELJOBRESPONSE']._serialized_start=2438
-  _globals['_CANCELJOBRESPONSE']._serialized_end=2492
-  _globals['_GETJOBRESULTREQUEST']._serialized_start=2495
-  _globals['_GETJOBRESULTREQUEST']._serialized_end=2727
-  _globals['_GETJOBRESULTRESPONSE']._serialized_start=2729
-  _globals['_GETJOBRESULTRESPONSE']._serialized_end=2840
-  _globals['_WATCHJOBREQUEST']._serialized_start=2843
-  _globals['_WATCHJOBREQUEST']._serialized_end=2975
-  _globals['_WATCHJOBRESPONSE']._serialized_start=2977
-  _globals['_WATCHJOBRESPONSE']._serialized_end=3074
-  _globals['_JOBEVENT']._serialized_start=3077
-  _globals['_JOBEVENT']._serialized_end=3235
-  _globals['_JOBSERVICE']._serialized_start=3742
-  _globals['_JOBSERVICE']._serialized_end=4206
+  _globals['_JOBSTATE']._serialized_start=3877
+  _globals['_JOBSTATE']._serialized_end=4095
+  _globals['_REFINEMENTSTATE']._serialized_start=4098
+  _globals['_REFINEMENTSTATE']._serialized_end=4302
+  _globals['_WAITFOR']._serialized_start=4304
+  _globals['_WAITFOR']._serialized_end=4378
+  _globals['_JOB']._serialized_start=212
+  _globals['_JOB']._serialized_end=1012
+  _globals['_JOB_METADATAENTRY']._serialized_start=953
+  _globals['_JOB_METADATAENTRY']._serialized_end=1012
+  _globals['_JOBERROR']._serialized_start=1014
+  _globals['_JOBERROR']._serialized_end=1104
+  _globals['_SUBMITJOBREQUEST']._serialized_start=1107
+  _globals['_SUBMITJOBREQUEST']._serialized_end=1548
+  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_start=953
+  _globals['_SUBMITJOBREQUEST_METADATAENTRY']._serialized_end=1012
+  _globals['_SUBMITJOBRESPONSE']._serialized_start=1550
+  _globals['_SUBMITJOBRESPONSE']._serialized_end=1604
+  _globals['_BATCHSUBMITJOBSREQUEST']._serialized_start=1606
+  _globals['_BATCHSUBMITJOBSREQUEST']._serialized_end=1706
+  _globals['_BATCHSUBMITJOBSRESPONSE']._serialized_start=1708
+  _globals['_BATCHSUBMITJOBSRESPONSE']._serialized_end=1794
+  _globals['_BATCHSUBMITJOBSRESULT']._serialized_start=1796
+  _globals['_BATCHSUBMITJOBSRESULT']._serialized_end=1911
+  _globals['_GETJOBREQUEST']._serialized_start=1913
+  _globals['_GETJOBREQUEST']._serialized_end=2005
+  _globals['_GETJOBRESPONSE']._serialized_start=2007
+  _globals['_GETJOBRESPONSE']._serialized_end=2058
+  _globals['_LISTJOBSREQUEST']._serialized_start=2061
+  _globals['_LISTJOBSREQUEST']._serialized_end=2490
+  _globals['_LISTJOBSRESPONSE']._serialized_start=2492
+  _globals['_LISTJOBSRESPONSE']._serialized_end=2587
+  _globals['_CANCELJOBREQUEST']._serialized_start=2590
+  _globals['_CANCELJOBREQUEST']._serialized_end=2768
+  _globals['_CANCELJOBRESPONSE']._serialized_start=2770
+  _globals['_CANCELJOBRESPONSE']._serialized_end=2824
+  _globals['_RETRYJOBREQUEST']._serialized_start=2826
+  _globals['_RETRYJOBREQUEST']._serialized_end=2920
+  _globals['_RETRYJOBRESPONSE']._serialized_start=2922
+  _globals['_RETRYJOBRESPONSE']._serialized_end=2975
+  _globals['_DELETEJOBREQUEST']._serialized_start=2978
+  _globals['_DELETEJOBREQUEST']._serialized_end=3110
+  _globals['_DELETEJOBRESPONSE']._serialized_start=3112
+  _globals['_DELETEJOBRESPONSE']._serialized_end=3131
+  _globals['_GETJOBRESULTREQUEST']._serialized_start=3134
+  _globals['_GETJOBRESULTREQUEST']._serialized_end=3366
+  _globals['_GETJOBRESULTRESPONSE']._serialized_start=3368
+  _globals['_GETJOBRESULTRESPONSE']._serialized_end=3479
+  _globals['_WATCHJOBREQUEST']._serialized_start=3482
+  _globals['_WATCHJOBREQUEST']._serialized_end=3614
+  _globals['_WATCHJOBRESPONSE']._serialized_start=3616
+  _globals['_WATCHJOBRESPONSE']._serialized_end=3713
+  _globals['_JOBEVENT']._serialized_start=3716
+  _globals['_JOBEVENT']._serialized_end=3874
+  _globals['_JOBSERVICE']._serialized_start=4381
+  _globals['_JOBSERVICE']._serialized_end=5088
 # @@protoc_insertion_point(module_scope)

@@ -41,6 +41,11 @@ class JobServiceStub:
                 request_serializer=gleaner_dot_v1_dot_jobs__pb2.SubmitJobRequest.SerializeToString,
                 response_deserializer=gleaner_dot_v1_dot_jobs__pb2.SubmitJobResponse.FromString,
                 _registered_method=True)
+        self.BatchSubmitJobs = channel.unary_unary(
+                '/gleaner.v1.JobService/BatchSubmitJobs',
+                request_serializer=gleaner_dot_v1_dot_jobs__pb2.BatchSubmitJobsRequest.SerializeToString,
+                response_deserializer=gleaner_dot_v1_dot_jobs__pb2.BatchSubmitJobsResponse.FromString,
+                _registered_method=True)
         self.GetJob = channel.unary_unary(
                 '/gleaner.v1.JobService/GetJob',
                 request_serializer=gleaner_dot_v1_dot_jobs__pb2.GetJobRequest.SerializeToString,
@@ -55,6 +60,16 @@ class JobServiceStub:
                 '/gleaner.v1.JobService/CancelJob',
                 request_serializer=gleaner_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=gleaner_dot_v1_dot_jobs__pb2.CancelJobResponse.FromString,
+                _registered_method=True)
+        self.RetryJob = channel.unary_unary(
+                '/gleaner.v1.JobService/RetryJob',
+                request_serializer=gleaner_dot_v1_dot_jobs__pb2.RetryJobRequest.SerializeToString,
+                response_deserializer=gleaner_dot_v1_dot_jobs__pb2.RetryJobResponse.FromString,
+                _registered_method=True)
+        self.DeleteJob = channel.unary_unary(
+                '/gleaner.v1.JobService/DeleteJob',
+                request_serializer=gleaner_dot_v1_dot_jobs__pb2.DeleteJobRequest.SerializeToString,
+                response_deserializer=gleaner_dot_v1_dot_jobs__pb2.DeleteJobResponse.FromString,
                 _registered_method=True)
         self.GetJobResult = channel.unary_unary(
                 '/gleaner.v1.JobService/GetJobResult',
@@ -86,6 +101,19 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchSubmitJobs(self, request, context):
+        """Stores up to 1,000 jobs in one call, as many as fit into its 40 MiB. Each is stored, or refused,
+        by itself: what is wrong with one hinders no other, and is told in its own result.
+
+        Not all or nothing: if the call itself fails, some may be stored. With a request id each, call
+        again with the same requests.
+
+        Errors: INVALID_ARGUMENT for none or too many requests; those of SubmitJob stand in the results.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetJob(self, request, context):
         """Returns a job as it is now. Errors: NOT_FOUND.
         """
@@ -107,6 +135,29 @@ class JobServiceServicer:
 
         Errors: NOT_FOUND; FAILED_PRECONDITION if it succeeded or failed already, or is being run
         without `allow_running`; already cancelled is OK.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryJob(self, request, context):
+        """Starts the next series of a job that is over and did not succeed: one that failed or was
+        cancelled is extracted again; one whose search for boxes failed or was cancelled is searched
+        again. Its counts start from 0, its earlier series' events stay.
+
+        Errors: NOT_FOUND; FAILED_PRECONDITION if it succeeded. A job that is alive, retried already for
+        one, is answered as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteJob(self, request, context):
+        """Removes a job that is over, with its request, its results and its webhooks. Its documents go
+        within hours, unless other jobs have them too. Its events stay, without their errors and reasons,
+        until retention removes them. Its request id is free again.
+
+        Errors: NOT_FOUND, unless `allow_missing`; FAILED_PRECONDITION if it is alive: cancel it first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +192,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=gleaner_dot_v1_dot_jobs__pb2.SubmitJobRequest.FromString,
                     response_serializer=gleaner_dot_v1_dot_jobs__pb2.SubmitJobResponse.SerializeToString,
             ),
+            'BatchSubmitJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSubmitJobs,
+                    request_deserializer=gleaner_dot_v1_dot_jobs__pb2.BatchSubmitJobsRequest.FromString,
+                    response_serializer=gleaner_dot_v1_dot_jobs__pb2.BatchSubmitJobsResponse.SerializeToString,
+            ),
             'GetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJob,
                     request_deserializer=gleaner_dot_v1_dot_jobs__pb2.GetJobRequest.FromString,
@@ -155,6 +211,16 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=gleaner_dot_v1_dot_jobs__pb2.CancelJobRequest.FromString,
                     response_serializer=gleaner_dot_v1_dot_jobs__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'RetryJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJob,
+                    request_deserializer=gleaner_dot_v1_dot_jobs__pb2.RetryJobRequest.FromString,
+                    response_serializer=gleaner_dot_v1_dot_jobs__pb2.RetryJobResponse.SerializeToString,
+            ),
+            'DeleteJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteJob,
+                    request_deserializer=gleaner_dot_v1_dot_jobs__pb2.DeleteJobRequest.FromString,
+                    response_serializer=gleaner_dot_v1_dot_jobs__pb2.DeleteJobResponse.SerializeToString,
             ),
             'GetJobResult': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJobResult,
@@ -196,6 +262,33 @@ class JobService:
             '/gleaner.v1.JobService/SubmitJob',
             gleaner_dot_v1_dot_jobs__pb2.SubmitJobRequest.SerializeToString,
             gleaner_dot_v1_dot_jobs__pb2.SubmitJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSubmitJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gleaner.v1.JobService/BatchSubmitJobs',
+            gleaner_dot_v1_dot_jobs__pb2.BatchSubmitJobsRequest.SerializeToString,
+            gleaner_dot_v1_dot_jobs__pb2.BatchSubmitJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -277,6 +370,60 @@ class JobService:
             '/gleaner.v1.JobService/CancelJob',
             gleaner_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
             gleaner_dot_v1_dot_jobs__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gleaner.v1.JobService/RetryJob',
+            gleaner_dot_v1_dot_jobs__pb2.RetryJobRequest.SerializeToString,
+            gleaner_dot_v1_dot_jobs__pb2.RetryJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gleaner.v1.JobService/DeleteJob',
+            gleaner_dot_v1_dot_jobs__pb2.DeleteJobRequest.SerializeToString,
+            gleaner_dot_v1_dot_jobs__pb2.DeleteJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,15 @@ class JobServiceStub:
     the request id was used for another request, with that job's name; UNAVAILABLE with RetryInfo if
     the database does not answer: call again with the same request id.
     """
+    BatchSubmitJobs: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.BatchSubmitJobsRequest, _jobs_pb2.BatchSubmitJobsResponse]
+    """Stores up to 1,000 jobs in one call, as many as fit into its 40 MiB. Each is stored, or refused,
+    by itself: what is wrong with one hinders no other, and is told in its own result.
+
+    Not all or nothing: if the call itself fails, some may be stored. With a request id each, call
+    again with the same requests.
+
+    Errors: INVALID_ARGUMENT for none or too many requests; those of SubmitJob stand in the results.
+    """
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.GetJobResponse]
     """Returns a job as it is now. Errors: NOT_FOUND."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]
@@ -55,6 +64,21 @@ class JobServiceStub:
 
     Errors: NOT_FOUND; FAILED_PRECONDITION if it succeeded or failed already, or is being run
     without `allow_running`; already cancelled is OK.
+    """
+    RetryJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.RetryJobRequest, _jobs_pb2.RetryJobResponse]
+    """Starts the next series of a job that is over and did not succeed: one that failed or was
+    cancelled is extracted again; one whose search for boxes failed or was cancelled is searched
+    again. Its counts start from 0, its earlier series' events stay.
+
+    Errors: NOT_FOUND; FAILED_PRECONDITION if it succeeded. A job that is alive, retried already for
+    one, is answered as it is.
+    """
+    DeleteJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.DeleteJobRequest, _jobs_pb2.DeleteJobResponse]
+    """Removes a job that is over, with its request, its results and its webhooks. Its documents go
+    within hours, unless other jobs have them too. Its events stay, without their errors and reasons,
+    until retention removes them. Its request id is free again.
+
+    Errors: NOT_FOUND, unless `allow_missing`; FAILED_PRECONDITION if it is alive: cancel it first.
     """
     GetJobResult: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobResultRequest, _jobs_pb2.GetJobResultResponse]
     """Returns what a job found, as often as wanted, until retention removes it. With `wait_timeout` the
@@ -86,6 +110,15 @@ class JobServiceAsyncStub(JobServiceStub):
     the request id was used for another request, with that job's name; UNAVAILABLE with RetryInfo if
     the database does not answer: call again with the same request id.
     """
+    BatchSubmitJobs: _aio.UnaryUnaryMultiCallable[_jobs_pb2.BatchSubmitJobsRequest, _jobs_pb2.BatchSubmitJobsResponse]  # type: ignore[assignment]
+    """Stores up to 1,000 jobs in one call, as many as fit into its 40 MiB. Each is stored, or refused,
+    by itself: what is wrong with one hinders no other, and is told in its own result.
+
+    Not all or nothing: if the call itself fails, some may be stored. With a request id each, call
+    again with the same requests.
+
+    Errors: INVALID_ARGUMENT for none or too many requests; those of SubmitJob stand in the results.
+    """
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.GetJobResponse]  # type: ignore[assignment]
     """Returns a job as it is now. Errors: NOT_FOUND."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]  # type: ignore[assignment]
@@ -97,6 +130,21 @@ class JobServiceAsyncStub(JobServiceStub):
 
     Errors: NOT_FOUND; FAILED_PRECONDITION if it succeeded or failed already, or is being run
     without `allow_running`; already cancelled is OK.
+    """
+    RetryJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.RetryJobRequest, _jobs_pb2.RetryJobResponse]  # type: ignore[assignment]
+    """Starts the next series of a job that is over and did not succeed: one that failed or was
+    cancelled is extracted again; one whose search for boxes failed or was cancelled is searched
+    again. Its counts start from 0, its earlier series' events stay.
+
+    Errors: NOT_FOUND; FAILED_PRECONDITION if it succeeded. A job that is alive, retried already for
+    one, is answered as it is.
+    """
+    DeleteJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.DeleteJobRequest, _jobs_pb2.DeleteJobResponse]  # type: ignore[assignment]
+    """Removes a job that is over, with its request, its results and its webhooks. Its documents go
+    within hours, unless other jobs have them too. Its events stay, without their errors and reasons,
+    until retention removes them. Its request id is free again.
+
+    Errors: NOT_FOUND, unless `allow_missing`; FAILED_PRECONDITION if it is alive: cancel it first.
     """
     GetJobResult: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobResultRequest, _jobs_pb2.GetJobResultResponse]  # type: ignore[assignment]
     """Returns what a job found, as often as wanted, until retention removes it. With `wait_timeout` the
@@ -133,6 +181,21 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def BatchSubmitJobs(
+        self,
+        request: _jobs_pb2.BatchSubmitJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.BatchSubmitJobsResponse, _abc.Awaitable[_jobs_pb2.BatchSubmitJobsResponse]]:
+        """Stores up to 1,000 jobs in one call, as many as fit into its 40 MiB. Each is stored, or refused,
+        by itself: what is wrong with one hinders no other, and is told in its own result.
+
+        Not all or nothing: if the call itself fails, some may be stored. With a request id each, call
+        again with the same requests.
+
+        Errors: INVALID_ARGUMENT for none or too many requests; those of SubmitJob stand in the results.
+        """
+
+    @_abc_1.abstractmethod
     def GetJob(
         self,
         request: _jobs_pb2.GetJobRequest,
@@ -160,6 +223,33 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND; FAILED_PRECONDITION if it succeeded or failed already, or is being run
         without `allow_running`; already cancelled is OK.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryJob(
+        self,
+        request: _jobs_pb2.RetryJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.RetryJobResponse, _abc.Awaitable[_jobs_pb2.RetryJobResponse]]:
+        """Starts the next series of a job that is over and did not succeed: one that failed or was
+        cancelled is extracted again; one whose search for boxes failed or was cancelled is searched
+        again. Its counts start from 0, its earlier series' events stay.
+
+        Errors: NOT_FOUND; FAILED_PRECONDITION if it succeeded. A job that is alive, retried already for
+        one, is answered as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteJob(
+        self,
+        request: _jobs_pb2.DeleteJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.DeleteJobResponse, _abc.Awaitable[_jobs_pb2.DeleteJobResponse]]:
+        """Removes a job that is over, with its request, its results and its webhooks. Its documents go
+        within hours, unless other jobs have them too. Its events stay, without their errors and reasons,
+        until retention removes them. Its request id is free again.
+
+        Errors: NOT_FOUND, unless `allow_missing`; FAILED_PRECONDITION if it is alive: cancel it first.
         """
 
     @_abc_1.abstractmethod

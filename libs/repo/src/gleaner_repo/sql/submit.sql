@@ -2,7 +2,7 @@
 -- $1 uuid[] ids, $2 text[] tenants, $3 text[] request keys or null, $4 bytea[] fingerprints, $5 bytea[] requests,
 -- $6 bytea[] what to show, $7 text[] callback URLs or null, $8 text[] trace contexts or null;
 -- $9 uuid[] and $10 bytea[]: jobs and digests of their documents, flat.
--- Returns the ids that were new: what is missing was there before, under its id or its key, and is read by
+-- Returns what was new, with its time: what is missing was there before, under its id or its key, and is read by
 -- find_submitted.sql. A document that is gone fails the statement (foreign key).
 -- Index: jobs_key_idx. Trap: two batches with the same keys in different order deadlock, hence the order.
 WITH input AS MATERIALIZED (
@@ -16,7 +16,7 @@ job AS (
     SELECT id, tenant_id, request_key, fingerprint, request, about, callback_url, trace_context
     FROM input
     ON CONFLICT DO NOTHING
-    RETURNING id, tenant_id, callback_url IS NOT NULL AS has_callback
+    RETURNING id, tenant_id, created_at, callback_url IS NOT NULL AS has_callback
 ),
 alive AS (
     INSERT INTO queue (id, tenant_id, has_callback)
@@ -46,4 +46,4 @@ delivery AS (
         OFFSET 0  -- a fence: else the join may be turned round, and all tenants' endpoints be read
     ) AS target
 )
-SELECT id FROM job
+SELECT id, created_at FROM job

@@ -11,20 +11,24 @@ from gleaner.v1 import jobs_pb2 as pb
 from gleaner.v1 import results_pb2
 from gleaner.v1.jobs_pb2_grpc import JobServiceServicer
 from gleaner_api import messages, names, paging
-from gleaner_api.submission import Submission, patiently
+from gleaner_api.documents import digest_of
+from gleaner_api.patience import patiently
+from gleaner_api.submission import Submission
 from gleaner_api.validation import RequestCheck
 from gleaner_api.watch import Tailer
 from gleaner_core.errors import (
     Draining,
     InvalidRequest,
     JobNotCancellable,
+    JobNotDeletable,
     JobNotFound,
+    JobNotRetryable,
     NoResult,
     ResultNotReady,
 )
 from gleaner_core.states import Refinement, State
 from gleaner_repo import Job, JobFilter, JobRepository
-from gleaner_rpc import Context, Offers, tenant
+from gleaner_rpc import Context, Offers, tenant, told
 
 _PAGE_SIZE = 50
 _SIGN_OF_LIFE_S = 15.0
@@ -45,13 +49,17 @@ class JobServicer(JobServiceServicer):
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: Context) -> pb.SubmitJobResponse:
         """The job, stored."""
-        if findings := await self._check.of_submit(request):
-            raise InvalidRequest(findings)
-        submitted = await self._submission.store(tenant(context), request)
-        if submitted.created:
-            self._offers()
-        job = await patiently(lambda: self._found(tenant(context), submitted.id))
-        return pb.SubmitJobResponse(job=messages.job(job))
+        return pb.SubmitJobResponse(job=await self._submitted(tenant(context), request))
+
+    async def BatchSubmitJobs(self, request: pb.BatchSubmitJobsRequest, context: Context) -> pb.BatchSubmitJobsResponse:
+        """A result for each request. They meet again in the coalescer, which stores them many at a time."""
+        tenant_id = tenant(context)
+        async with asyncio.TaskGroup() as group:
+            storing = []
+            for one in request.requests:
+                storing.append(group.create_task(self._result_of(tenant_id, one)))
+                await asyncio.sleep(0)  # each is checked in a turn of its own: other calls have theirs between
+        return pb.BatchSubmitJobsResponse(results=[task.result() for task in storing])
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
         """The job as it is."""
@@ -78,6 +86,32 @@ class JobServicer(JobServiceServicer):
         if State.CANCELLED not in (job.state, job.refinement):
             raise JobNotCancellable(str(job_id), job.state)
         return pb.CancelJobResponse(job=messages.job(job))
+
+    async def RetryJob(self, request: pb.RetryJobRequest, context: Context) -> pb.RetryJobResponse:
+        """The job, alive now or before."""
+        tenant_id, job_id = tenant(context), names.job_id(request.name)
+        while True:
+            if await patiently(lambda: self._jobs.retry(tenant_id, job_id)):
+                self._offers()
+            job = await self._found(tenant_id, job_id)
+            if not job.over:
+                return pb.RetryJobResponse(job=messages.job(job))
+            if job.state is State.SUCCEEDED:
+                raise JobNotRetryable(str(job_id), job.state)
+            # Over again already, or it was alive when it was asked.
+
+    async def DeleteJob(self, request: pb.DeleteJobRequest, context: Context) -> pb.DeleteJobResponse:
+        """Nothing: the job is gone."""
+        tenant_id, job_id = tenant(context), names.job_id(request.name)
+        if not request.allow_missing:
+            await self._found(tenant_id, job_id)  # before: afterwards it might have been ours that is missing
+        while not await patiently(lambda: self._jobs.delete(tenant_id, job_id)):
+            job = (await self._jobs.get(tenant_id, [job_id])).get(job_id)
+            if job is None:
+                break
+            if not job.over:
+                raise JobNotDeletable(str(job_id), job.state)
+        return pb.DeleteJobResponse()
 
     async def GetJobResult(self, request: pb.GetJobResultRequest, context: Context) -> pb.GetJobResultResponse:
         """The newest result, waited for if that is asked."""
@@ -111,6 +145,23 @@ class JobServicer(JobServiceServicer):
                 yield pb.WatchJobResponse(job=messages.job(job), event=messages.event(event))
                 if event.final and event.seq >= now:
                     return
+
+    async def _submitted(self, tenant_id: str, request: pb.SubmitJobRequest) -> pb.Job:
+        """The job that has the request. Raises InvalidRequest with all findings, or KeyReused."""
+        digests = [await digest_of(document.content) for document in request.request.documents]
+        if findings := await self._check.of_submit(request, digests):
+            raise InvalidRequest(findings)
+        asked, answer = await self._submission.store(tenant_id, request, digests)
+        if not answer.created:
+            return messages.job(await patiently(lambda: self._found(tenant_id, answer.id)))
+        self._offers()
+        return messages.submitted(asked, answer.created_at)
+
+    async def _result_of(self, tenant_id: str, request: pb.SubmitJobRequest) -> pb.BatchSubmitJobsResult:
+        try:
+            return pb.BatchSubmitJobsResult(job=await self._submitted(tenant_id, request))
+        except Exception as error:
+            return pb.BatchSubmitJobsResult(error=told(error))
 
     async def _found(self, tenant_id: str, job_id: UUID) -> Job:
         job = (await self._jobs.get(tenant_id, [job_id])).get(job_id)

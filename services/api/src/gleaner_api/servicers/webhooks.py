@@ -3,7 +3,7 @@
 from gleaner.v1 import webhooks_pb2 as pb
 from gleaner.v1.webhooks_pb2_grpc import WebhookServiceServicer
 from gleaner_api import messages, names, paging
-from gleaner_api.submission import patiently
+from gleaner_api.patience import patiently
 from gleaner_core.errors import DeliveryNotFound
 from gleaner_repo import DeliveryRepository, DeliveryState
 from gleaner_repo.deliveries import NEWEST
