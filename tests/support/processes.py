@@ -1,5 +1,6 @@
 """What a test may want to know of processes that it did not necessarily start itself."""
 
+import asyncio
 import os
 import select
 from pathlib import Path
@@ -37,3 +38,16 @@ def children(pid: int, depth: int = 99) -> set[int]:
         return set()
     below = {int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()}
     return below.union(*(children(child, depth - 1) for child in below))
+
+
+async def at_work(pid: int, cpu_s: float = 0.2, patience: float = 30.0) -> None:
+    """Returns once the process has spent so much more time on a processor."""
+    begun = _cpu_s(pid)
+    async with asyncio.timeout(patience):
+        while _cpu_s(pid) < begun + cpu_s:
+            await asyncio.sleep(0.01)
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

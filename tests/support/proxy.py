@@ -15,6 +15,7 @@ class Proxy:
         self._target = urlsplit(url)
         self._open = True
         self._swallow_answers = False
+        self._frozen: set[asyncio.Task[None]] = set()
         self._asked: bytes | None = None
         self._told: bytes | None = None
         self._pipes: set[asyncio.Task[None]] = set()
@@ -52,6 +53,10 @@ class Proxy:
         self._asked, self._told = asked, told
         self._swallow_answers = asked is None and told is None
 
+    def freeze(self) -> None:
+        """The connections that are open stay open and pass nothing on any more; new ones do."""
+        self._frozen = set(self._pipes)
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._open:
             writer.transport.abort()
@@ -78,6 +83,8 @@ class Proxy:
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
+                if asyncio.current_task() in self._frozen:
+                    continue
                 fatal = self._told if answers else self._asked
                 self._swallow_answers = self._swallow_answers or (fatal is not None and fatal in data)
                 if answers and self._swallow_answers:

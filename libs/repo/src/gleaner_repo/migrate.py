@@ -30,6 +30,9 @@ _ROLE_SETTINGS = {
 }
 """On the role, not as start-up parameters: PgBouncer refuses those (docs/adr/0005-role-settings.md)."""
 
+# For this transaction alone: behind a pooler the connection is another's afterwards.
+_PATIENT = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL client_min_messages = warning"
+
 _SET = """
 SELECT format('ALTER ROLE %I IN DATABASE %I SET %I = %L', current_user, current_database(), $1::text, $2::text)
 """
@@ -51,12 +54,12 @@ async def migrate(url: str) -> list[str]:
     Raises Unavailable if the database does not answer, and RuntimeError if an applied migration was changed since.
     """
     try:
-        connection = await asyncpg.connect(url, timeout=10)
+        connection = await asyncpg.connect(url, timeout=10, statement_cache_size=0)  # there may be a pooler
     except SILENCE as error:
         raise Unavailable("the database at GLEANER_DATABASE_URL") from error
     try:
-        await connection.execute("SET statement_timeout = 0; SET lock_timeout = 0; SET client_min_messages = warning")
         async with connection.transaction():
+            await connection.execute(_PATIENT)
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             taken = await _take_missing(connection)
             await set_role(connection)

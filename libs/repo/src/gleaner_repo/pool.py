@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
@@ -12,6 +12,7 @@ import asyncpg
 from gleaner_core.errors import Unavailable
 from gleaner_repo import sql
 from gleaner_repo.migrations import newest_migration
+from gleaner_repo.pooler import FORGOTTEN, forgets_statements
 from gleaner_repo.settings import DatabaseSettings
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,23 @@ SILENCE = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.ProtocolViolationError,  # PgBouncer's word for a server that is gone
+    *FORGOTTEN,
 )
 """No answer: whether the statement was carried out is not known."""
 
 _RACE_TRIES = 6
+_CANCEL_PATIENCE_S = 0.5
+_CONNECT_PATIENCE_S = 5.0
+_CLOSE_PATIENCE_S = 2.0
 _READY = sql.read("ready")
+
+READ_ONLY = "the database takes no writes: a standby, or a primary that was one until a failover"
+NOT_MIGRATED = "migrations are missing: run gleaner-migrate"
+OLD_ERA = "the log is ahead of this cluster, as after a restore: run gleaner-migrate"
+FORGETFUL_POOLER = (
+    "a pooler in transaction mode that loses prepared statements stands before the database:"
+    " set GLEANER_DATABASE_POOLER=true and start again"
+)
 
 
 class _Connection(asyncpg.Connection):
@@ -55,23 +68,22 @@ class Database:
     Raises Unavailable when the database does not answer; what it says no to passes as the driver's error.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout_s: float) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout_s: float, *, forgetful: bool = False) -> None:
         self._pool = pool
         self._timeout_s = timeout_s
+        self._forgetful = forgetful
+        self._trouble: str | None = None
 
     @property
     def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
         """The driver's pool, for what needs a connection of its own."""
         return self._pool
 
-    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of a statement."""
-
-        async def once() -> list[asyncpg.Record]:
-            async with self._pool.acquire(timeout=self._timeout_s) as connection:
-                return await connection.fetch(statement, *arguments, timeout=self._timeout_s)
-
-        return await _answered(once)
+    async def fetch(self, statement: str, *arguments: Any, within: float | None = None) -> list[asyncpg.Record]:
+        """The rows of a statement; `within` so many seconds, if it must be sooner than the settings say."""
+        return await self._answered(
+            lambda connection, left: connection.fetch(statement, *arguments, timeout=left), within
+        )
 
     async def fetchrow(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row of a statement, or None."""
@@ -80,35 +92,71 @@ class Database:
 
     async def execute(self, statement: str, *arguments: Any) -> str:
         """The command tag of a statement."""
-
-        async def once() -> str:
-            async with self._pool.acquire(timeout=self._timeout_s) as connection:
-                return await connection.execute(statement, *arguments, timeout=self._timeout_s)
-
-        return await _answered(once)
+        return await self._answered(lambda connection, left: connection.execute(statement, *arguments, timeout=left))
 
     async def ready(self) -> bool:
-        """Whether the database answers, can be written to, and was migrated as far as this code needs."""
+        """Whether the database answers, can be written to, and was migrated as far as this code needs.
+
+        Why it is not is logged, once.
+        """
+        trouble = await self._find_trouble()
+        if trouble and trouble != self._trouble:
+            log.error("not ready: %s", trouble)
+        self._trouble = trouble
+        return trouble is None
+
+    async def _find_trouble(self) -> str | None:
         try:
-            row = await self.fetchrow(_READY, newest_migration())
+            row = None if self._forgetful else await self.fetchrow(_READY, newest_migration())
         except asyncpg.UndefinedTableError:
-            return False
-        return row is not None and row["is_primary"] and row["migrated"] and row["era_fits"]
+            return NOT_MIGRATED
+        if self._forgetful or row is None:
+            return FORGETFUL_POOLER
+        if not row["writable"]:
+            return READ_ONLY
+        if not row["migrated"]:
+            return NOT_MIGRATED
+        return None if row["era_fits"] else OLD_ERA
 
+    async def _answered(self, ask: Callable[[Any, float], Awaitable[T]], within: float | None = None) -> T:
+        """What the database answers in time. A statement that was rolled back because of others is sent again."""
+        give_up = asyncio.get_running_loop().time() + min(within or self._timeout_s, self._timeout_s)
+        for attempt in range(_RACE_TRIES):
+            try:
+                return await self._asked(ask, give_up)
+            except RACES:
+                if attempt == _RACE_TRIES - 1:
+                    raise Unavailable from None
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
+            except SILENCE as error:
+                # The text may hold host names and values: the class is enough to tell what happened.
+                log.warning("the database did not answer: %s", type(error).__name__)
+                self._forgetful = self._forgetful or isinstance(error, FORGOTTEN)
+                raise Unavailable from error
+        raise AssertionError
 
-async def _answered(once: Callable[[], Awaitable[T]]) -> T:
-    for attempt in range(_RACE_TRIES):
+    async def _asked(self, ask: Callable[[Any, float], Awaitable[T]], give_up: float) -> T:
+        """One try on one connection, which is given up for lost if it does not answer in time.
+
+        The driver would wait for the answer to its cancel request, on the same dead connection and for as long again.
+        """
+        connection = await self._pool.acquire(timeout=_left(give_up))
         try:
-            return await once()
-        except RACES:
-            if attempt == _RACE_TRIES - 1:
-                raise Unavailable from None
-            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
-        except SILENCE as error:
-            # The text may hold host names and values: the class is enough to tell what happened.
-            log.warning("the database did not answer: %s", type(error).__name__)
-            raise Unavailable from error
-    raise AssertionError
+            return await ask(connection, _left(give_up))
+        except TimeoutError:
+            connection.terminate()
+            await self._pool.expire_connections()  # the others may be as dead
+            raise
+        except asyncpg.ReadOnlySQLTransactionError:
+            await self._pool.expire_connections()  # who connects anew finds the primary
+            raise
+        finally:
+            with suppress(TimeoutError):
+                await self._pool.release(connection, timeout=_CANCEL_PATIENCE_S)
+
+
+def _left(give_up: float) -> float:
+    return max(give_up - asyncio.get_running_loop().time(), 0.001)
 
 
 @asynccontextmanager
@@ -117,36 +165,37 @@ async def open_database(settings: DatabaseSettings, *, name: str = "gleaner") ->
 
     Waits up to `database_start_timeout_s` for a database that does not answer yet, then raises Unavailable.
     """
-    pool = await _connected(settings, name)
+    pool, forgetful = await _connected(settings, name)
     try:
-        yield Database(pool, settings.database_timeout_s)
+        yield Database(pool, settings.database_timeout_s, forgetful=forgetful)
     finally:
-        try:
-            await asyncio.wait_for(pool.close(), timeout=5)
-        except TimeoutError:
-            pool.terminate()
+        with suppress(TimeoutError):  # then it was terminated
+            await asyncio.wait_for(pool.close(), _CLOSE_PATIENCE_S)
 
 
-async def _connected(settings: DatabaseSettings, name: str) -> "asyncpg.Pool[asyncpg.Record]":
+async def _connected(settings: DatabaseSettings, name: str) -> "tuple[asyncpg.Pool[asyncpg.Record], bool]":
     give_up = asyncio.get_running_loop().time() + settings.database_start_timeout_s
     delay = 0.1
     while True:
         try:
-            pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(
-                settings.database_url,
-                min_size=1,
-                max_size=settings.database_pool_size,
-                connection_class=_Connection,
-                timeout=min(settings.database_timeout_s, 5),
-                statement_cache_size=0 if settings.database_pooler else 200,
-                max_inactive_connection_lifetime=60,
-                server_settings={"application_name": name},
-            )
+            forgetful = await forgets_statements(settings)
+            return await _pool(settings, name), forgetful
         except SILENCE as error:
             if asyncio.get_running_loop().time() + delay > give_up:
                 raise Unavailable("the database at GLEANER_DATABASE_URL") from error
             log.warning("waiting for the database: %s", type(error).__name__)
             await asyncio.sleep(delay * random.uniform(0.5, 1))
             delay = min(delay * 2, 5)
-        else:
-            return pool
+
+
+async def _pool(settings: DatabaseSettings, name: str) -> "asyncpg.Pool[asyncpg.Record]":
+    return await asyncpg.create_pool(
+        settings.database_url,
+        min_size=1,
+        max_size=settings.database_pool_size,
+        connection_class=_Connection,
+        timeout=min(settings.database_timeout_s, _CONNECT_PATIENCE_S),
+        statement_cache_size=0 if settings.database_pooler else 200,
+        max_inactive_connection_lifetime=60,
+        server_settings={"application_name": name},
+    )

@@ -1,8 +1,8 @@
--- Tells whether the database can be worked with: the primary, migrated as far as this code needs, and its log's era not
--- behind (it is when the database was restored into another cluster and the migration command did not run since).
+-- Tells whether the database can be worked with: it takes writes, was migrated as far as this code needs, and its log's
+-- era is not behind (it is when the database was restored into another cluster and the migration command did not run since).
 -- $1 text the newest migration. Index: events_pkey, its last row.
 SELECT
-    NOT pg_is_in_recovery() AS is_primary,
+    NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean AS writable,
     EXISTS (SELECT FROM migrations WHERE name = $1) AS migrated,
     coalesce(
         (
