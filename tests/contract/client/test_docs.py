@@ -41,6 +41,8 @@ def folder(tmp_path: Path, server: ScriptedServer) -> Path:
     server.script("GetJob", jobs_pb2.GetJobResponse(job=a_job()))
     server.script("ListJobs", jobs_pb2.ListJobsResponse(jobs=[a_job()]))
     server.script("CancelJob", jobs_pb2.CancelJobResponse(job=a_job("CANCELLED")))
+    server.script("RetryJob", jobs_pb2.RetryJobResponse(job=a_job()))
+    server.script("DeleteJob", jobs_pb2.DeleteJobResponse())
     server.script("GetJobResult", answer)
     server.script("WatchJob", [as_it_is(a_job()), a_move("job.succeeded", done, final=True)])
     event = events_pb2.SubscribedEvent(position="1-1", job=f"jobs/{JOB}", event=jobs_pb2.JobEvent(type="job.failed"))

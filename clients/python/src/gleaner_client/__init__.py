@@ -20,13 +20,15 @@ if TYPE_CHECKING:
         NoResult,
         NoRoom,
         NotCancellable,
+        NotDeletable,
         NotFound,
         NotReady,
+        NotRetryable,
         ServerFault,
         TimedOut,
         Unavailable,
     )
-    from gleaner_client.inputs import document, job_name
+    from gleaner_client.inputs import document, job_name, submit_request
     from gleaner_client.plain import Money, values
     from gleaner_client.schema_files import SchemaError, load_schema
 
@@ -44,8 +46,10 @@ __all__ = [
     "NoResult",
     "NoRoom",
     "NotCancellable",
+    "NotDeletable",
     "NotFound",
     "NotReady",
+    "NotRetryable",
     "SchemaError",
     "ServerFault",
     "TimedOut",
@@ -54,6 +58,7 @@ __all__ = [
     "is_over",
     "job_name",
     "load_schema",
+    "submit_request",
     "values",
 ]
 
@@ -62,6 +67,7 @@ _ELSEWHERE = {
     "is_over": "client",
     "document": "inputs",
     "job_name": "inputs",
+    "submit_request": "inputs",
     "SchemaError": "schema_files",
     "load_schema": "schema_files",
     "Money": "plain",

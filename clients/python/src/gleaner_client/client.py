@@ -31,7 +31,7 @@ from gleaner.v1.results_pb2 import ExtractionResult
 from gleaner.v1.schemas_pb2 import Schema
 from gleaner_client import errors
 from gleaner_client.channel import MAX_MESSAGE, open_channel
-from gleaner_client.inputs import Source, extraction_request, job_name
+from gleaner_client.inputs import Source, batches, extraction_request, job_name, submit_request
 from gleaner_client.subscribing import Handler, Received, handle_each, receive
 from gleaner_client.watching import follow, is_over
 
@@ -96,14 +96,32 @@ class GleanerClient:
         It may be called again with the same `request_id`, also by another process, and makes one job. Without one it
         makes up its own, so that its own tries are safe.
         """
-        request = jobs_pb2.SubmitJobRequest(
-            request=await extraction_request(documents, schema, options),
+        request = await submit_request(
+            documents,
+            schema,
+            options=options,
             request_id=request_id or str(uuid4()),
             callback_url=callback_url,
             metadata=metadata,
             correlation_id=correlation_id,
         )
         return (await self._call(self._jobs.SubmitJob, request)).job
+
+    async def submit_many(
+        self, requests: Sequence[jobs_pb2.SubmitJobRequest]
+    ) -> Sequence[jobs_pb2.Job | errors.GleanerError]:
+        """Store any number of jobs, in as few calls as they fit into; return for each the job, or why it is none.
+
+        `submit_request` makes the requests. Those without a request id are given one, so that a call may be tried
+        again; if a call fails all the same this raises, and some jobs may be stored: submit the same requests again.
+        """
+        for request in requests:
+            request.request_id = request.request_id or str(uuid4())
+        found: list[jobs_pb2.Job | errors.GleanerError] = []
+        for batch in batches(requests):
+            answer = await self._call(self._jobs.BatchSubmitJobs, batch)
+            found += [errors.from_status(r.error) if r.HasField("error") else r.job for r in answer.results]
+        return found
 
     async def get(self, job: str) -> jobs_pb2.Job:
         """Return the job as it is now; `job` is a name or its UUID, as in all methods."""
@@ -140,6 +158,18 @@ class GleanerClient:
         """Cancel the job, also one that runs if that is allowed, and return it as it ended."""
         request = jobs_pb2.CancelJobRequest(name=job_name(job), allow_running=allow_running, reason=reason)
         return (await self._call(self._jobs.CancelJob, request)).job
+
+    async def retry(self, job: str) -> jobs_pb2.Job:
+        """Start the job, which failed or was cancelled, again and return it; one that is alive is left as it is."""
+        return (await self._call(self._jobs.RetryJob, jobs_pb2.RetryJobRequest(name=job_name(job)))).job
+
+    async def delete(self, job: str, *, allow_missing: bool = False) -> None:
+        """Remove the job, which is over, with its request and results.
+
+        Raises NotFound if there is none, unless that is allowed; also when a first try did it and its answer was lost.
+        """
+        request = jobs_pb2.DeleteJobRequest(name=job_name(job), allow_missing=allow_missing)
+        await self._call(self._jobs.DeleteJob, request)
 
     async def result(
         self,

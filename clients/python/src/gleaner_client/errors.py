@@ -8,6 +8,8 @@ GleanerError
 │   ├── NotReady           no result yet; ask again after `retry_after`
 │   ├── NoResult           the job failed or was cancelled, and will have none
 │   ├── NotCancellable     it is over, or runs and that was not allowed for
+│   ├── NotRetryable       it succeeded
+│   ├── NotDeletable       it is alive
 │   └── DocumentRejected   the document cannot be read; `reason` says why
 ├── GroupExpired           the consumer group stood still for too long; start it anew
 ├── NoRoom                 every slot, or the quota, is used up
@@ -37,12 +39,15 @@ __all__ = [
     "NoResult",
     "NoRoom",
     "NotCancellable",
+    "NotDeletable",
     "NotFound",
     "NotReady",
+    "NotRetryable",
     "ServerFault",
     "TimedOut",
     "Unavailable",
     "from_rpc",
+    "from_status",
 ]
 
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -113,6 +118,14 @@ class NotCancellable(FailedPrecondition):
     """The job is over, or is being run and the caller did not allow for that."""
 
 
+class NotRetryable(FailedPrecondition):
+    """The job succeeded: there is nothing to try again."""
+
+
+class NotDeletable(FailedPrecondition):
+    """The job is alive: cancel it first, or wait for its end."""
+
+
 class DocumentRejected(FailedPrecondition):
     """A document cannot be read; `reason` says why."""
 
@@ -169,6 +182,8 @@ _PRECONDITIONS: dict[str, type[GleanerError]] = {
     "JOB_FAILED": NoResult,
     "JOB_CANCELLED": NoResult,
     "JOB_NOT_CANCELLABLE": NotCancellable,
+    "JOB_NOT_RETRYABLE": NotRetryable,
+    "JOB_NOT_DELETABLE": NotDeletable,
     "TOO_MANY_PAGES": DocumentRejected,
 }
 
@@ -176,9 +191,19 @@ _PRECONDITIONS: dict[str, type[GleanerError]] = {
 def from_rpc(error: grpc.aio.AioRpcError) -> GleanerError:
     """The error that a call's status and its google.rpc details stand for."""
     status = _status(error)
+    return _from(error.code(), status, status.message or error.details() or error.code().name)
+
+
+def from_status(status: status_pb2.Status) -> GleanerError:
+    """The error that a google.rpc.Status in an answer stands for."""
+    code = next((known for known in grpc.StatusCode if known.value[0] == status.code), grpc.StatusCode.UNKNOWN)
+    return _from(code, status, status.message or code.name)
+
+
+def _from(code: grpc.StatusCode, status: status_pb2.Status, message: str) -> GleanerError:
     reason = _detail(status, error_details_pb2.ErrorInfo).reason
-    return _kind(error.code(), reason)(
-        status.message or error.details() or error.code().name,
+    return _kind(code, reason)(
+        message,
         reason=reason,
         findings=_findings(status),
         retry_after=_retry_after(status),

@@ -28,6 +28,8 @@ _BY_ERROR: tuple[tuple[type[errors.GleanerError], Exit], ...] = (
     (errors.KeyReused, Exit.INVALID),
     (errors.NotReady, Exit.NOT_NOW),
     (errors.NotCancellable, Exit.NOT_NOW),
+    (errors.NotRetryable, Exit.NOT_NOW),
+    (errors.NotDeletable, Exit.NOT_NOW),
     (errors.NoRoom, Exit.NOT_NOW),
     (errors.TimedOut, Exit.TIMED_OUT),
 )

@@ -3,13 +3,18 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from gleaner.v1.documents_pb2 import InputDocument
 from gleaner.v1.extraction_pb2 import ExtractionOptions, ExtractionRequest
+from gleaner.v1.jobs_pb2 import BatchSubmitJobsRequest, SubmitJobRequest
 from gleaner.v1.schemas_pb2 import Schema
+from gleaner_client.channel import MAX_MESSAGE
+
+_JOBS_A_CALL = 1000
+_FRAME = 8  # bytes that a request takes in a batch beside its own
 
 Source: TypeAlias = str | os.PathLike[str] | InputDocument
 """A path, or a document that is in memory already."""
@@ -43,6 +48,40 @@ async def extraction_request(
     """The request, its files read in a thread."""
     documents = await asyncio.to_thread(_read, sources)
     return ExtractionRequest(documents=documents, schema=schema, options=options)
+
+
+async def submit_request(
+    documents: Sequence[Source],
+    schema: Schema,
+    *,
+    options: ExtractionOptions | None = None,
+    request_id: str = "",
+    callback_url: str = "",
+    metadata: Mapping[str, str] | None = None,
+    correlation_id: str = "",
+) -> SubmitJobRequest:
+    """What `submit` sends, for `submit_many`; files are read in a thread."""
+    return SubmitJobRequest(
+        request=await extraction_request(documents, schema, options),
+        request_id=request_id,
+        callback_url=callback_url,
+        metadata=metadata,
+        correlation_id=correlation_id,
+    )
+
+
+def batches(requests: Sequence[SubmitJobRequest]) -> Iterator[BatchSubmitJobsRequest]:
+    """The requests in their order, as many a call as it may have; one that is too large for any goes alone."""
+    batch, size = BatchSubmitJobsRequest(), 0
+    for request in requests:
+        more = request.ByteSize() + _FRAME
+        if batch.requests and (len(batch.requests) == _JOBS_A_CALL or size + more > MAX_MESSAGE):
+            yield batch
+            batch, size = BatchSubmitJobsRequest(), 0
+        batch.requests.append(request)
+        size += more
+    if batch.requests:
+        yield batch
 
 
 def _read(sources: Sequence[Source]) -> list[InputDocument]:

@@ -28,7 +28,7 @@ app = typer.Typer(
     epilog=(
         "Exit status: 0 done; 1 the job failed, or another error; 2 wrong usage; 3 no such job; 4 the job was "
         "cancelled; 5 the server cannot be reached; 6 the request, schema or document is not accepted; 7 not now: "
-        "no result yet, not cancellable as it is, no room; 124 out of time; 130 interrupted."
+        "no result yet, not as the command needs it, no room; 124 out of time; 130 interrupted."
     ),
     no_args_is_help=True,
     add_completion=True,
@@ -162,6 +162,27 @@ def cancel(
     from gleaner_client.cli import jobs
 
     jobs.cancel(job, running, reason, server=server, timeout=timeout, as_json=as_json)
+
+
+@app.command()
+def retry(job: JobName, server: Server = DEFAULT_SERVER, timeout: Timeout = None, as_json: AsJson = False) -> None:
+    """Start a job that failed or was cancelled again."""
+    from gleaner_client.cli import jobs
+
+    jobs.retry(job, server=server, timeout=timeout, as_json=as_json)
+
+
+@app.command()
+def delete(
+    job: JobName,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="It is no error if there is none.")] = False,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = None,
+) -> None:
+    """Remove a job that is over, with its request and results."""
+    from gleaner_client.cli import jobs
+
+    jobs.delete(job, allow_missing, server=server, timeout=timeout)
 
 
 @app.command()

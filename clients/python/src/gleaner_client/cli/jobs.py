@@ -1,4 +1,4 @@
-"""What `get`, `list`, `cancel`, `watch` and `result` do."""
+"""What `get`, `list`, `cancel`, `retry`, `delete`, `watch` and `result` do."""
 
 import math
 from collections.abc import Sequence
@@ -67,6 +67,26 @@ def cancel(job: str, running: bool, reason: str, *, server: str, timeout: float 
 
     async def work(client: GleanerClient) -> Exit:
         show_job(await client.cancel(job, allow_running=running, reason=reason), as_json)
+        return Exit.OK
+
+    run(work, server=server, timeout=timeout)
+
+
+def retry(job: str, *, server: str, timeout: float | None, as_json: bool) -> None:
+    """Start the job again and show it."""
+
+    async def work(client: GleanerClient) -> Exit:
+        show_job(await client.retry(job), as_json)
+        return Exit.OK
+
+    run(work, server=server, timeout=timeout)
+
+
+def delete(job: str, allow_missing: bool, *, server: str, timeout: float | None) -> None:
+    """Remove the job."""
+
+    async def work(client: GleanerClient) -> Exit:
+        await client.delete(job, allow_missing=allow_missing)
         return Exit.OK
 
     run(work, server=server, timeout=timeout)
