@@ -1,12 +1,16 @@
 """Every pod keeps to the restricted profile, and stops the way the leases need it."""
 
 import re
+from typing import Protocol
 
 import pytest
 
-from gleaner_documents import ReaderSettings
+from gleaner_api.settings import ApiSettings
+from gleaner_bbox_worker.settings import BboxWorkerSettings
+from gleaner_children import ChildLimits
+from gleaner_rpc import GrpcSettings
 from gleaner_rpc.health import LIVENESS
-from gleaner_runner import RunnerSettings
+from gleaner_worker.settings import WorkerSettings
 from support.manifests import OVERLAYS, containers, environment, name, of_kind, pod_template, rendered, workloads
 
 PORTS = {"gleaner-api": 50051, "gleaner-worker": 50052, "gleaner-bbox-worker": 50053}
@@ -20,6 +24,48 @@ each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 def mebibytes(quantity: str) -> int:
     number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", quantity).groups()  # type: ignore[union-attr]
     return int(number) * (1024 if unit == "Gi" else 1)
+
+
+class Children(Protocol):
+    """The settings of child processes of one kind."""
+
+    @property
+    def children(self) -> int: ...
+
+    @property
+    def limits(self) -> ChildLimits: ...
+
+
+def in_children(*kinds: Children) -> int:
+    return sum(kind.children * kind.limits.memory_mb for kind in kinds)
+
+
+def in_calls(grpc: GrpcSettings) -> int:
+    return 3 * MESSAGE_MIB * grpc.max_document_rpcs
+
+
+def api_mib() -> int:
+    settings = ApiSettings()
+    return in_calls(settings.grpc) + in_children(settings.reader)
+
+
+def worker_mib() -> int:
+    settings = WorkerSettings()
+    jobs = settings.runner.slots * settings.reader.max_document_bytes // 2**20
+    return in_calls(settings.grpc) + jobs + in_children(settings.reader, settings.extractor)
+
+
+def bbox_worker_mib() -> int:
+    settings = BboxWorkerSettings()
+    jobs = settings.runner.slots * 2 * MESSAGE_MIB
+    return in_calls(settings.grpc) + jobs + in_children(settings.grounder)
+
+
+NEEDED_BY = {
+    "Deployment/gleaner-api": api_mib,
+    "Deployment/gleaner-worker": worker_mib,
+    "Deployment/gleaner-bbox-worker": bbox_worker_mib,
+}
 
 
 @each_overlay
@@ -106,15 +152,13 @@ def test_the_grace_period_covers_pre_stop_drain_and_hand_back(overlay: str) -> N
 
 
 @each_overlay
-def test_documents_and_the_children_that_read_them_fit_into_memory(overlay: str) -> None:
+def test_calls_jobs_and_child_processes_fit_into_memory(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for each in of_kind(overlay, "Deployment"):
         [container] = pod_template(each)["spec"]["containers"]
-        needed = PROCESS_MIB + 3 * MESSAGE_MIB * int(environment(container)["GLEANER_MAX_DOCUMENT_RPCS"])
-        if "worker" in name(each):
-            reader = ReaderSettings()
-            needed += (
-                reader.children * reader.memory_limit_mb + RunnerSettings().slots * reader.max_document_bytes // 2**20
-            )
+        with monkeypatch.context() as service:
+            for variable, value in environment(container).items():
+                service.setenv(variable, value or "postgresql://elsewhere")
+            needed = PROCESS_MIB + NEEDED_BY[name(each)]()
         assert needed <= mebibytes(container["resources"]["limits"]["memory"]), name(each)
 
 

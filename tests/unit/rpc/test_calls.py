@@ -224,6 +224,25 @@ async def test_a_call_with_documents_that_waited_too_long_is_refused(started: An
     assert reason(answer) == "NO_ROOM"
 
 
+async def test_a_request_that_does_not_arrive_is_given_up_and_its_slot_is_free(started: Any, script: Any) -> None:
+    async with started(
+        heavy=(GET,), max_document_rpcs=1, upload_limit=timedelta(milliseconds=50), admission_wait=timedelta(seconds=5)
+    ) as running:
+        dawdling = running.channel.stream_unary(GET)()  # opened, and nothing said
+        answer = await refused(dawdling)
+        await running.jobs.GetJob(pb.GetJobRequest(name=NAME))
+
+    assert (answer.code(), reason(answer)) == (Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED")
+    assert running.server.gate.running == 0
+
+
+async def test_a_call_that_ends_without_a_request_is_the_callers_fault(started: Any) -> None:
+    async with started() as running:
+        answer = await refused(running.channel.stream_unary(GET)(iter(())))
+
+    assert (answer.code(), fields(answer)) == (Code.INVALID_ARGUMENT, {"": "MALFORMED"})
+
+
 async def test_a_drain_ends_streams_lets_calls_finish_and_takes_no_more(started: Any, script: Any) -> None:
     finish = asyncio.Event()
 

@@ -72,7 +72,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         behaviour = _behaviour(found)
         for concern in reversed(self._concerns):
             behaviour = concern(method, behaviour)
-        return _HANDLERS[method.request_streaming, method.response_streaming](
+        return _HANDLERS[method.response_streaming](
             behaviour, _tolerant(found.request_deserializer), found.response_serializer
         )
 
@@ -88,11 +88,10 @@ class Interceptor(grpc.aio.ServerInterceptor):
         return grpc.stream_unary_rpc_method_handler(behaviour)
 
 
-_HANDLERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
+# A handler of a stream of requests is called before any of them is read: the concerns read a single one too.
+_HANDLERS: dict[bool, Callable[..., Handler]] = {
+    False: grpc.stream_unary_rpc_method_handler,
+    True: grpc.stream_stream_rpc_method_handler,
 }
 
 

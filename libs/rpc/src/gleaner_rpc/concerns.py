@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ from google.rpc import status_pb2
 from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
-from gleaner_core.errors import Finding, GleanerError, InvalidRequest
+from gleaner_core.errors import DeadlinePassed, Finding, GleanerError, InvalidRequest
 from gleaner_rpc import rules
 from gleaner_rpc.calls import Behaviour, Concern, Context, Malformed, Method, each
 from gleaner_rpc.limits import Gate
@@ -126,6 +127,30 @@ def bounded_by(gate: Gate) -> Concern:
         return call
 
     return bounded
+
+
+def arriving_within(limit: timedelta) -> Concern:
+    """A single request has come in whole within the limit: else a caller who dawdles holds a slot for as long as he
+    likes. Such methods are served as if they took a stream, which is read here.
+    """
+
+    def arriving(method: Method, inner: Behaviour) -> Behaviour:
+        if method.request_streaming:
+            return inner
+
+        async def call(requests: AsyncIterator[Any], context: Context) -> Any:
+            try:
+                async with asyncio.timeout(limit.total_seconds()) as patience:
+                    request = await anext(requests, Malformed())
+            except TimeoutError as error:
+                if not patience.expired():
+                    raise
+                raise DeadlinePassed(limit) from error
+            return await inner(request, context)
+
+        return call
+
+    return arriving
 
 
 def checked_but(themselves: Collection[str]) -> Concern:

@@ -13,7 +13,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gleaner_rpc.calls import Interceptor
-from gleaner_rpc.concerns import answered, bounded_by, checked_but, observed
+from gleaner_rpc.concerns import answered, arriving_within, bounded_by, checked_but, observed
 from gleaner_rpc.health import Health, Ready, always
 from gleaner_rpc.limits import Gate
 from gleaner_rpc.settings import GrpcSettings
@@ -73,7 +73,13 @@ def build_server(
     they find; all by full name, `/gleaner.v1.JobService/WatchJob`.
     """
     gate = Gate(settings, heavy=heavy, limits=limits)
-    concerns = (observed, answered, bounded_by(gate), checked_but(check_themselves))
+    concerns = (
+        observed,
+        answered,
+        bounded_by(gate),
+        arriving_within(settings.upload_limit),
+        checked_but(check_themselves),
+    )
     server = grpc.aio.server(interceptors=[Interceptor(gate, concerns)], options=_options(settings))
     services = [_add(servicer, server) for servicer in servicers]
     its_health = Health(services)

@@ -50,6 +50,11 @@ class GrpcSettings(BaseSettings):
         validation_alias="GLEANER_ADMISSION_WAIT_S",
         description="How long a call with documents waits to be let in, before RESOURCE_EXHAUSTED.",
     )
+    upload_limit: Seconds = Field(
+        default=timedelta(seconds=30),
+        validation_alias="GLEANER_UPLOAD_LIMIT_S",
+        description="How long a request may take to arrive once its call is let in, before DEADLINE_EXCEEDED.",
+    )
     call_limit: Seconds = Field(
         default=timedelta(seconds=60),
         validation_alias="GLEANER_CALL_LIMIT_S",
