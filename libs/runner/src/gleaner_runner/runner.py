@@ -49,13 +49,14 @@ class Runner:
         self._finishing: set[Lease] = set()
         self._alone: Lease | None = None
         self._making_room = False
+        self._more = True  # work may wait that there was no room for
         self._claiming = asyncio.Lock()
         self._doubtful = True  # a claim of nobody we know of may have been committed
         self._wake = asyncio.Event()
         self._touch = Touch(longest_silence_s=max(2 * settings.heartbeat_s, 2 * settings.poll_max_s))
         self._low, self._full_look_at = EPOCH, 0.0
         self._instruments = Instruments(leg.number)
-        slots.on_free(self._wake.set)
+        slots.on_free(self._look_on)
 
     def offer(self) -> int:
         """There is work: look at once. Returns how many slots are free."""
@@ -83,12 +84,18 @@ class Runner:
 
     # Claiming.
 
+    def _look_on(self) -> None:
+        # A look that found less than there was room for has seen the queue empty: what came since is offered.
+        if self._more:
+            self._wake.set()
+
     async def _claim_until(self, stop: asyncio.Event, runs: asyncio.TaskGroup) -> None:
         pause = _SHORTEST_PAUSE_S
         while not stop.is_set():
             self._wake.clear()
             room = self._room()
             claimed = await self._claim(room, runs) if room else 0
+            self._more = claimed == room
             if room and claimed == room:
                 continue
             pause = _SHORTEST_PAUSE_S if claimed else min(2 * pause, self._settings.poll_max_s)
@@ -105,8 +112,10 @@ class Runner:
         """Claims up to `room` jobs and starts them; returns how many."""
         async with self._claiming:
             try:
-                claimed = [] if self._held else await self._claim_suspect()
+                claimed = await self._claim_suspect() if self._making_room and not self._held else []
                 claimed = claimed or await self._claim_due(room)
+                if not claimed and not self._held:
+                    claimed = await self._claim_suspect()
             except Unavailable:
                 self._touch.silent()
                 self._doubtful = True  # it may have been committed: _settle hands back what we do not know
