@@ -19,7 +19,6 @@ from bench.queue.measures import Bench, Figures
 from bench.queue.programs import Failed
 from bench.queue.report import Sample
 from bench.queue.server import Server
-from gleaner.v1 import jobs_pb2
 
 Step = tuple[str, str, str, Callable[[], Figures | None]]
 """A measurement to make: measure, subject, configuration, and what makes it."""
@@ -76,8 +75,7 @@ def _round(benches: list[Bench], options: argparse.Namespace, *, first: bool) ->
             yield f"submit {callers}x{batch}", bench.subject.name, "", _enqueue(bench, count, callers, batch)
     yield "asyncpg submit", "ceiling", "1 x 1000", lambda: _statements(ours, "submit", jobs, 1000)
     yield "submit 64x1", BY_GRPC, "", lambda: _through_api(ours, jobs // 3, 64, 1)
-    if hasattr(jobs_pb2, "BatchSubmitJobsRequest"):
-        yield "submit 4x100", BY_GRPC, "", lambda: _through_api(ours, jobs, 4, 100)
+    yield "submit 4x100", BY_GRPC, "", lambda: _through_api(ours, jobs, 4, 100)
     yield "asyncpg finish", "ceiling", "1 x 500", lambda: _statements(ours, "finish", jobs, 500)
     for workers in (1, 2):
         for bench in benches:
