@@ -1,0 +1,105 @@
+"""The refinement leg on a real database, with real work in its child processes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from gleaner.internal.v1 import bbox_worker_pb2, stored_pb2
+from gleaner_bbox_worker.grounder import Grounder
+from gleaner_bbox_worker.leg import RefinementLeg
+from gleaner_bbox_worker.settings import GrounderSettings
+from gleaner_core.ids import uuid7
+from gleaner_core.states import State
+from gleaner_repo import Database, DatabaseSettings, JobRepository, NewJob, open_database
+from gleaner_runner import LegSettings, Runner, Slots
+from support.jobs import LEASE, TENANT, Events
+from support.legs import QUICK, SHORT_LEASE
+from support.packs import a_pack
+from support.processes import at_work, is_alive
+
+LONG = 60
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with open_database(DatabaseSettings(database_url=database_url, database_pool_size=4)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def jobs(database: Database) -> JobRepository:
+    return JobRepository(database)
+
+
+@pytest.fixture
+async def grounder() -> AsyncIterator[Grounder]:
+    async with Grounder(GrounderSettings(children=1)) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def refining(jobs: JobRepository, grounder: Grounder) -> AsyncIterator[None]:
+    """A runner of the leg with a short lease, drained at the end of the block."""
+    settings = LegSettings(lease=SHORT_LEASE, run_limit=timedelta(seconds=LONG), max_attempts=3)
+    runner = Runner(RefinementLeg(settings=settings, grounder=grounder), jobs, Slots(1), QUICK)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(runner.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+async def partial(jobs: JobRepository, asked: bbox_worker_pb2.GroundRequest) -> UUID:
+    """A job whose values are there and whose boxes are wanted."""
+    request = stored_pb2.StoredRequest(schema=asked.schema).SerializeToString()
+    job = NewJob(id=uuid7(), tenant_id=TENANT, fingerprint=b"fingerprint", request=request, about=b"about")
+    await jobs.submit([job])
+    [extracted] = await jobs.mark_running(1, LEASE, uuid7())
+    result, pages = asked.result.SerializeToString(), asked.pages.SerializeToString()
+    assert await jobs.mark_partial_succeeded(extracted.lease, result, pages)
+    return job.id
+
+
+def pid_of_child(grounder: Grounder) -> int:
+    process = grounder._children._children[0]._process
+    assert process is not None
+    return process.pid
+
+
+async def test_the_lease_is_kept_through_work_that_takes_longer_than_it(
+    jobs: JobRepository, database: Database, grounder: Grounder
+) -> None:
+    job_id = await partial(jobs, a_pack())
+    began = time.monotonic()
+    async with asyncio.timeout(LONG), refining(jobs, grounder):
+        while (await jobs.get(TENANT, [job_id]))[job_id].state is not State.SUCCEEDED:
+            await asyncio.sleep(0.05)
+    assert time.monotonic() - began > SHORT_LEASE.total_seconds()
+    types = await Events(jobs, database).types(job_id)
+    assert types[2:] == ["job.partial_succeeded", "job.refinement_started", "job.succeeded"]
+
+
+async def test_a_lost_lease_ends_the_child_within_a_second_and_the_next_job_is_done(
+    jobs: JobRepository, grounder: Grounder
+) -> None:
+    lost = await partial(jobs, a_pack())
+    async with asyncio.timeout(LONG), refining(jobs, grounder):
+        pid = pid_of_child(grounder)
+        await at_work(pid)
+
+        cancelled_at = time.monotonic()
+        assert await jobs.mark_cancelled(TENANT, lost, running=True, reason="")
+        while is_alive(pid):
+            await asyncio.sleep(0.01)
+        assert time.monotonic() - cancelled_at < QUICK.heartbeat_s + 1
+
+        following = await partial(jobs, a_pack(2, pages=3))
+        while (await jobs.get(TENANT, [following]))[following].state is not State.SUCCEEDED:
+            await asyncio.sleep(0.05)
