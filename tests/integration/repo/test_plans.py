@@ -3,9 +3,10 @@
 Generic plans, as prepared statements get them, on a database whose role was set up as the migration command does.
 """
 
+import json
 import re
-from collections.abc import AsyncIterator
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +21,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 FINISHED = 100_000
 ALIVE = 5_000
+LEASED = 500
 
 HOT = dict(STATEMENTS) | {
     name: sql.read(name)
@@ -33,6 +35,8 @@ HOT = dict(STATEMENTS) | {
         "events_of",
         "list_jobs",
         "delete_job",
+        "backlog",
+        "delivery_backlog",
     )
 }
 HOT |= {
@@ -75,7 +79,7 @@ INSERT INTO queue (id, tenant_id, has_callback)
 SELECT lpad(to_hex(n), 32, '0')::uuid, 'default', false FROM generate_series({FINISHED} + 1, {FINISHED} + {ALIVE}) AS n;
 UPDATE queue SET state = 'RUNNING', ready = false, holder = '{UUID(int=1)}',
     lease_expires_at = now() + interval '1 hour'
-WHERE id <= lpad(to_hex({FINISHED} + 500), 32, '0')::uuid;
+WHERE id <= lpad(to_hex({FINISHED} + {LEASED}), 32, '0')::uuid;
 """
 
 
@@ -104,6 +108,19 @@ async def test_no_hot_statement_reads_a_whole_table(connection: Connection) -> N
         # An index scan without a condition, or by a filter alone, is a whole table too.
         found += [f"{name}: {line}" for line in _unconditional(plan)]
     assert found == []
+
+
+async def test_the_backlog_of_a_deep_queue_is_not_read_to_its_end(connection: Connection) -> None:
+    plan = json.loads(await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql.read('backlog')}", 100))
+
+    read = [node["Actual Rows"] for node in _nodes(plan[0]["Plan"])]
+    assert max(read) <= LEASED < ALIVE - LEASED
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from _nodes(below)
 
 
 async def _generic_plan(connection: Connection, statement: str) -> list[str]:

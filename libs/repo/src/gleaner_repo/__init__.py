@@ -1,5 +1,6 @@
 """The only code that speaks SQL: moves, claims, events, migrations."""
 
+from gleaner_repo.backlog import Backlog, BacklogRepository, DeliveryBacklog, LegBacklog
 from gleaner_repo.coalescer import SubmitCoalescer
 from gleaner_repo.deliveries import (
     ClaimedDelivery,
@@ -42,6 +43,8 @@ from gleaner_repo.rows import (
 from gleaner_repo.settings import DatabaseSettings
 
 __all__ = [
+    "Backlog",
+    "BacklogRepository",
     "Batch",
     "ClaimedDelivery",
     "ClaimedJob",
@@ -49,6 +52,7 @@ __all__ = [
     "Database",
     "DatabaseSettings",
     "Delivery",
+    "DeliveryBacklog",
     "DeliveryLease",
     "DeliveryRepository",
     "DeliveryState",
@@ -64,6 +68,7 @@ __all__ = [
     "JobFilter",
     "JobRepository",
     "Lease",
+    "LegBacklog",
     "LoggedEvent",
     "MovedJob",
     "NewJob",
