@@ -69,21 +69,29 @@ def test_without_an_endpoint_nothing_of_the_sdk_is_loaded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "traces", "metrics"),
+    ("variables", "traces", "pushed", "scraped"),
     [
-        ({}, False, False),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317"}, True, True),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "OTEL_SDK_DISABLED": "true"}, False, False),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "OTEL_METRICS_EXPORTER": "none"}, True, False),
-        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://c:4317"}, False, True),
+        ({}, False, False, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317"}, True, True, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "OTEL_SDK_DISABLED": "true"}, False, False, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "OTEL_METRICS_EXPORTER": "none"}, True, False, False),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://c:4317"}, False, True, False),
+        ({"OTEL_METRICS_EXPORTER": "prometheus"}, False, False, True),
+        ({"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_SDK_DISABLED": "true"}, False, False, False),
+        (
+            {"OTEL_METRICS_EXPORTER": "otlp, prometheus", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317"},
+            True,
+            True,
+            True,
+        ),
     ],
 )
 def test_the_standard_variables_decide(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], traces: bool, metrics: bool
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], traces: bool, pushed: bool, scraped: bool
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
     settings = OtelSettings()
 
-    assert (settings.traces, settings.metrics) == (traces, metrics)
+    assert (settings.traces, settings.pushed, settings.scraped) == (traces, pushed, scraped)

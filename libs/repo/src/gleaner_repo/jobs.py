@@ -416,6 +416,7 @@ def _claimed(row: asyncpg.Record, expires: float) -> ClaimedJob:
         about=row["about"],
         created_at=row["created_at"],
         available_at=row["available_at"],
+        started_at=row["started_at"],
         trace_context=row["trace_context"],
         result=row["result"],
         artefact=row["artefact"],

@@ -74,6 +74,7 @@ class ClaimedJob:
     about: bytes
     created_at: datetime
     available_at: datetime
+    started_at: datetime
     trace_context: str | None
     result: bytes | None
     artefact: bytes | None
@@ -82,6 +83,11 @@ class ClaimedJob:
     def id(self) -> UUID:
         """The job's id."""
         return self.lease.job_id
+
+    @property
+    def waited(self) -> timedelta:
+        """How long it had been due when it was claimed, by the database's clock."""
+        return self.started_at - self.available_at
 
 
 @dataclass(frozen=True, slots=True)

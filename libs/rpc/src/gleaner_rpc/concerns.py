@@ -11,7 +11,7 @@ from uuid import uuid4
 import grpc
 import grpc.aio
 from google.rpc import status_pb2
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from gleaner_core.errors import DeadlinePassed, Finding, GleanerError, InvalidRequest
@@ -20,16 +20,11 @@ from gleaner_rpc.calls import Behaviour, Concern, Context, Malformed, Method, ea
 from gleaner_rpc.limits import Gate
 from gleaner_rpc.relayed import Relayed
 from gleaner_rpc.status import internal, status_of
-from gleaner_telemetry import about, context_from, names
+from gleaner_telemetry import about, context_from, metrics, names
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("gleaner.rpc")
-_duration = metrics.get_meter("gleaner.rpc").create_histogram(
-    names.RPC_SERVER_DURATION,
-    unit="s",
-    description="Duration of calls",
-    explicit_bucket_boundaries_advisory=names.SECONDS,
-)
+_duration = metrics.RPC_SERVER_DURATION.make()
 # What is the server's fault; the rest is the caller's, and the conventions want no error in a server's span for that.
 _FAULTS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 DETAILS = "grpc-status-details-bin"

@@ -5,16 +5,15 @@ import logging
 
 import grpc
 import grpc.aio
-from opentelemetry import metrics
 
 from gleaner.internal.v1 import offer_pb2 as pb
 from gleaner.internal.v1.offer_pb2_grpc import OfferServiceStub
 from gleaner_rpc.channels import Peers
 from gleaner_rpc.settings import ChannelSettings
-from gleaner_telemetry import names
+from gleaner_telemetry import metrics, names
 
 _log = logging.getLogger(__name__)
-_sent = metrics.get_meter("gleaner.rpc").create_counter(names.OFFERS, unit="{offer}", description="Offers sent")
+_sent = metrics.OFFERS.make()
 _LONGEST_REST = 30.0
 
 
@@ -65,7 +64,7 @@ class Offers:
             _sent.add(1, {names.OFFER_OUTCOME: error.code().name})
             return 0
         self._rests.pop(channel, None)
-        _sent.add(1, {names.OFFER_OUTCOME: "OK"})
+        _sent.add(1, {names.OFFER_OUTCOME: "accepted" if answer.free_slots else "full"})
         return answer.free_slots
 
     def _rest(self, channel: grpc.aio.Channel) -> None:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 from gleaner_core.errors import Unavailable
 from gleaner_core.version import VERSION
 from gleaner_rpc.server import CannotListen
+from gleaner_telemetry import CannotBeScraped
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -31,7 +32,7 @@ def run_service(name: str, what: str, settings: type[S], main: Callable[[S], Awa
         sys.exit(2)
     try:
         _run(main(read))
-    except* (Unavailable, CannotListen) as errors:
+    except* (Unavailable, CannotListen, CannotBeScraped) as errors:
         sys.exit(f"{name}: {_first(errors)}")
 
 

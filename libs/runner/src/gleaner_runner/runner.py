@@ -121,7 +121,7 @@ class Runner:
                 self._doubtful = True  # it may have been committed: _settle hands back what we do not know
                 return 0
             self._touch.answered()
-            self._instruments.claimed(len(claimed))
+            self._instruments.claimed(claimed)
             for job in claimed:
                 self._slots.take()
                 self._held[job.lease] = runs.create_task(self._run(job), name=f"run {job.id}")
@@ -175,7 +175,7 @@ class Runner:
             return None
         except Exception as error:
             ending = self._failure(job, error)
-        self._instruments.ran(ending.move, time.monotonic() - began)
+        self._instruments.ran(ending.move, time.monotonic() - began, ending.how.error)
         return ending
 
     def _failure(self, job: ClaimedJob, error: Exception) -> Ending:

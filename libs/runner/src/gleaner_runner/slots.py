@@ -11,7 +11,7 @@ class Slots:
     """A fixed number of places, shared by claimed jobs and synchronous calls."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
         self._taken = 0
         self._freed = asyncio.Condition()
         self._on_free: list[Callable[[], None]] = []
@@ -19,7 +19,7 @@ class Slots:
     @property
     def free(self) -> int:
         """How many places there are now."""
-        return self._size - self._taken
+        return self.size - self._taken
 
     def on_free(self, call: Callable[[], None]) -> None:
         """Has `call` called whenever a place gets free."""

@@ -1,12 +1,14 @@
 """Spans and metrics of the loop."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 
+from gleaner_core.errors import JobError
 from gleaner_repo import ClaimedJob
-from gleaner_telemetry import links, names, parent
+from gleaner_runner.slots import Slots
+from gleaner_telemetry import links, metrics, names, parent
 
 _LEGS = {1: "extraction", 2: "refinement"}
 
@@ -15,39 +17,36 @@ class Instruments:
     """What the loop counts, with the leg on every figure."""
 
     def __init__(self, leg: int) -> None:
-        meter = metrics.get_meter("gleaner.runner")
         self._leg = {names.LEG: _LEGS[leg]}
-        self._claimed = meter.create_counter(names.CLAIMS, unit="{job}", description="Jobs claimed.")
-        self._polls = meter.create_counter(names.POLLS, unit="{poll}", description="Looks for work, by what was found.")
-        self._runs = meter.create_histogram(
-            names.RUN_DURATION,
-            unit="s",
-            description="Duration of runs, by the move that ended them.",
-            explicit_bucket_boundaries_advisory=names.SECONDS,
-        )
-        self._renewals = meter.create_counter(
-            names.RENEWALS, unit="{lease}", description="Leases asked for, by answer."
-        )
-        self._rescues = meter.create_counter(
-            names.RESCUES, unit="{job}", description="Lapsed leases taken back, by move."
-        )
-        self._races = meter.create_counter(names.LOST_RACES, unit="{job}", description="Endings that came too late.")
+        self._claims = metrics.CLAIMS.make()
+        self._polls = metrics.POLLS.make()
+        self._waits = metrics.QUEUE_WAIT.make()
+        self._runs = metrics.RUN_DURATION.make()
+        self._errors = metrics.RUN_ERRORS.make()
+        self._renewals = metrics.RENEWALS.make()
+        self._rescues = metrics.RESCUES.make()
+        self._races = metrics.LOST_RACES.make()
 
-    def claimed(self, count: int) -> None:
-        """A look for work found `count` jobs."""
-        self._polls.add(1, self._leg | {"gleaner.found": count > 0})
-        if count:
-            self._claimed.add(count, self._leg)
+    def claimed(self, jobs: Sequence[ClaimedJob]) -> None:
+        """A look for work found `jobs`."""
+        self._polls.add(1, self._leg | {names.FOUND: "some" if jobs else "nothing"})
+        if jobs:
+            self._claims.add(len(jobs), self._leg)
+        for job in jobs:
+            self._waits.record(job.waited.total_seconds(), self._leg)
 
-    def ran(self, move: str, seconds: float) -> None:
-        """A run ended."""
-        self._runs.record(seconds, self._leg | {names.MOVE: move})
+    def ran(self, move: str, seconds: float, error: JobError | None) -> None:
+        """A run ended by `move`."""
+        ended = self._leg | {names.MOVE: move}
+        self._runs.record(seconds, ended)
+        if error:
+            self._errors.add(1, ended | {names.ERROR_TYPE: error.reason})
 
     def renewed(self, kept: int, lost: int, unknown: int) -> None:
         """The database answered a renewal."""
         for answer, count in (("kept", kept), ("lost", lost), ("unknown", unknown)):
             if count:
-                self._renewals.add(count, self._leg | {"gleaner.answer": answer})
+                self._renewals.add(count, self._leg | {names.ANSWER: answer})
 
     def rescued(self, by_move: Mapping[str, int]) -> None:
         """Lapsed leases were taken back."""
@@ -58,6 +57,13 @@ class Instruments:
     def lost_race(self, move: str) -> None:
         """An ending came too late."""
         self._races.add(1, self._leg | {names.MOVE: move})
+
+
+def observe(slots: Slots) -> None:
+    """How many of the process's slots are used is exported from here on."""
+    metrics.SLOTS.observed(
+        lambda: [(slots.size - slots.free, {names.SLOT_STATE: "used"}), (slots.free, {names.SLOT_STATE: "free"})]
+    )
 
 
 @contextmanager

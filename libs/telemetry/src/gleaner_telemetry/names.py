@@ -1,15 +1,24 @@
-"""Names of what the suite measures: semantic conventions where there are some, `gleaner.*` where there are none.
+"""Names of the attributes of spans and metrics: semantic conventions where there are some, `gleaner.*` where there are
+none. The metrics themselves: `metrics`.
 
-https://opentelemetry.io/docs/specs/semconv/rpc/ (stable names, 2026).
+https://opentelemetry.io/docs/specs/semconv/rpc/ (stable names, 2026), …/database/, …/gen-ai/.
 """
 
 from typing import Final
 
-RPC_SERVER_DURATION: Final = "rpc.server.call.duration"
 RPC_SYSTEM: Final = "rpc.system.name"
 RPC_METHOD: Final = "rpc.method"
 RPC_STATUS: Final = "rpc.response.status_code"
 ERROR_TYPE: Final = "error.type"
+
+DB_SYSTEM: Final = "db.system.name"
+DB_STATE: Final = "db.client.connection.state"
+DATABASE: Final = "db.namespace"
+
+GEN_AI_OPERATION: Final = "gen_ai.operation.name"
+GEN_AI_PROVIDER: Final = "gen_ai.provider.name"
+GEN_AI_MODEL: Final = "gen_ai.request.model"
+GEN_AI_TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - no password
 
 JOB: Final = "gleaner.job"
 TENANT: Final = "gleaner.tenant"
@@ -17,20 +26,16 @@ ATTEMPT: Final = "gleaner.attempt"
 LEG: Final = "gleaner.leg"
 
 MOVE: Final = "gleaner.move"
-CLAIMS: Final = "gleaner.claims"
-POLLS: Final = "gleaner.polls"
-RUN_DURATION: Final = "gleaner.run.duration"
-RENEWALS: Final = "gleaner.lease.renewals"
-RESCUES: Final = "gleaner.lease.rescues"
-LOST_RACES: Final = "gleaner.lost_races"
-
-OFFERS: Final = "gleaner.offers"
-OFFER_OUTCOME: Final = "gleaner.offer.outcome"
-
-DELIVERIES: Final = "gleaner.webhook.tries"
-DELIVERY_AGE: Final = "gleaner.webhook.delivery.age"
-DELIVERY_DURATION: Final = "gleaner.webhook.try.duration"
 OUTCOME: Final = "gleaner.outcome"
-
-# The conventions' buckets for durations of calls, in seconds.
-SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+FOUND: Final = "gleaner.found"
+ANSWER: Final = "gleaner.answer"
+OFFER_OUTCOME: Final = "gleaner.offer.outcome"
+QUEUE_STATE: Final = "gleaner.queue.state"
+SLOT_STATE: Final = "gleaner.slot.state"
+TEXT_SOURCE: Final = "gleaner.text_source"
+CHILD_WORK: Final = "gleaner.child.work"
+CHILD_STATE: Final = "gleaner.child.state"
+ORPHANS: Final = "gleaner.orphans"
+GROUP: Final = "gleaner.group"
+APPLICATION: Final = "gleaner.application"
+SESSION_STATE: Final = "gleaner.session.state"

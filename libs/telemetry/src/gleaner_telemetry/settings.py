@@ -6,6 +6,10 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+class CannotBeScraped(Exception):
+    """The address of the endpoint for scrapes is taken or is not ours."""
+
+
 class OtelSettings(BaseSettings):
     """Where traces and metrics go, and how much is logged.
 
@@ -42,7 +46,21 @@ class OtelSettings(BaseSettings):
         default="otlp", validation_alias="OTEL_TRACES_EXPORTER", description="`otlp`, or `none` for no traces."
     )
     metrics_exporter: str = Field(
-        default="otlp", validation_alias="OTEL_METRICS_EXPORTER", description="`otlp`, or `none` for no metrics."
+        default="otlp",
+        validation_alias="OTEL_METRICS_EXPORTER",
+        description="`otlp`, `prometheus` (an endpoint to be scraped), both with a comma, or `none` for no metrics.",
+    )
+    prometheus_host: str = Field(
+        default="localhost",
+        validation_alias="OTEL_EXPORTER_PROMETHEUS_HOST",
+        description="Where the Prometheus endpoint listens; 0.0.0.0 in a pod.",
+    )
+    prometheus_port: int = Field(
+        default=9464,
+        ge=0,
+        le=65535,
+        validation_alias="OTEL_EXPORTER_PROMETHEUS_PORT",
+        description="Its port; 0 takes a free one, which the log tells.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", validation_alias="GLEANER_LOG_LEVEL", description="Least level that is logged."
@@ -54,6 +72,14 @@ class OtelSettings(BaseSettings):
         return not self.disabled and self.traces_exporter != "none" and bool(self.endpoint or self.traces_endpoint)
 
     @property
-    def metrics(self) -> bool:
-        """Whether metrics are exported."""
-        return not self.disabled and self.metrics_exporter != "none" and bool(self.endpoint or self.metrics_endpoint)
+    def pushed(self) -> bool:
+        """Whether metrics are sent by OTLP."""
+        return self._metrics_go_by("otlp") and bool(self.endpoint or self.metrics_endpoint)
+
+    @property
+    def scraped(self) -> bool:
+        """Whether metrics wait at an endpoint to be scraped."""
+        return self._metrics_go_by("prometheus")
+
+    def _metrics_go_by(self, way: str) -> bool:
+        return not self.disabled and way in {each.strip() for each in self.metrics_exporter.split(",")}

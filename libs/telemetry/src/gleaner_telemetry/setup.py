@@ -12,12 +12,12 @@ from gleaner_telemetry.settings import OtelSettings
 
 @contextmanager
 def installed(service: str, settings: OtelSettings) -> Iterator[None]:
-    """The process logs as JSON and, where an endpoint is configured, exports traces and metrics until the end of the
-    block, which flushes them. Once a process.
+    """The process logs as JSON and, where it is configured, exports traces and metrics until the end of the block,
+    which flushes them. Once a process. Raises CannotBeScraped.
     """
     log_to_stderr(service, settings.log_level)
     with ExitStack() as stack:
-        if settings.traces or settings.metrics:
+        if settings.traces or settings.pushed or settings.scraped:
             from gleaner_telemetry.exporting import export
 
             export(stack, service, settings)

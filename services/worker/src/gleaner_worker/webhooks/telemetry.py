@@ -4,34 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 
 from gleaner_repo import ClaimedDelivery, Content
-from gleaner_telemetry import names, parent
-
-_AGES_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0, 259200.0)
+from gleaner_telemetry import metrics, names, parent
 
 
 class Instruments:
     """What is counted of deliveries."""
 
     def __init__(self) -> None:
-        meter = metrics.get_meter("gleaner.webhooks")
-        self._tries = meter.create_counter(
-            names.DELIVERIES, unit="{try}", description="Tries of deliveries, and those put off, by outcome and error."
-        )
-        self._ages = meter.create_histogram(
-            names.DELIVERY_AGE,
-            unit="s",
-            description="Age of deliveries that were delivered or given up, from the move they tell of.",
-            explicit_bucket_boundaries_advisory=_AGES_S,
-        )
-        self._durations = meter.create_histogram(
-            names.DELIVERY_DURATION,
-            unit="s",
-            description="Duration of tries, by outcome.",
-            explicit_bucket_boundaries_advisory=names.SECONDS,
-        )
+        self._tries = metrics.WEBHOOK_TRIES.make()
+        self._ages = metrics.WEBHOOK_AGE.make()
+        self._durations = metrics.WEBHOOK_DURATION.make()
 
     def tried(self, outcome: str, error: str | None, seconds: float) -> None:
         """A try ended."""
