@@ -18,4 +18,5 @@ def serving(port: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if serving(os.environ["GLEANER_LISTEN"].rpartition(":")[2]) else 1)
+    listen = os.environ.get("GLEANER_HEALTH_LISTEN") or os.environ["GLEANER_LISTEN"]  # the first never speaks TLS
+    sys.exit(0 if serving(listen.rpartition(":")[2]) else 1)

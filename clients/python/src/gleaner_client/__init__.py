@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from gleaner_client.inputs import document, job_name, submit_request
     from gleaner_client.plain import Money, values
     from gleaner_client.schema_files import SchemaError, load_schema
+    from gleaner_client.tls import CertificateError, Tls
 
 __all__ = [
+    "CertificateError",
     "Denied",
     "DocumentRejected",
     "FailedPrecondition",
@@ -53,6 +55,7 @@ __all__ = [
     "SchemaError",
     "ServerFault",
     "TimedOut",
+    "Tls",
     "Unavailable",
     "document",
     "is_over",
@@ -63,6 +66,8 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "CertificateError": "tls",
+    "Tls": "tls",
     "GleanerClient": "client",
     "is_over": "client",
     "document": "inputs",

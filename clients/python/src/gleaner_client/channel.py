@@ -8,6 +8,8 @@ import json
 
 import grpc
 
+from gleaner_client.tls import Tls
+
 MAX_MESSAGE = 40 * 1024 * 1024
 
 _SERVICES = ("JobService", "ExtractionService", "EventService", "VersionService")
@@ -48,14 +50,26 @@ _OPTIONS: tuple[tuple[str, str | int], ...] = (
 )
 
 
-def open_channel(address: str, tls: bool | grpc.ChannelCredentials) -> grpc.aio.Channel:
-    """A channel to `host:port`; `https://host:port` and `http://host:port` say by themselves whether TLS is used."""
+def speaks_tls(address: str, tls: bool | grpc.ChannelCredentials | Tls) -> bool:
+    """Whether the connection to `address` is to be by TLS: `http://` alone means that it is not."""
+    return address.startswith("https://") or (bool(tls) and not address.startswith("http://"))
+
+
+def open_channel(address: str, tls: bool | grpc.ChannelCredentials | Tls) -> grpc.aio.Channel:
+    """A channel to `host:port`; `https://host:port` and `http://host:port` say by themselves whether TLS is used.
+
+    Raises CertificateError.
+    """
+    secure = speaks_tls(address, tls)
     scheme, _, rest = address.rpartition("://")
     if scheme in ("http", "https"):
-        address, tls = rest.rstrip("/"), tls or scheme == "https"
+        address = rest.rstrip("/")
         if ":" not in address.rpartition("]")[2]:
-            address += ":443" if tls else ":80"
-    if not tls:
+            address += ":443" if secure else ":80"
+    if not secure:
         return grpc.aio.insecure_channel(address, options=_OPTIONS)
-    credentials = tls if isinstance(tls, grpc.ChannelCredentials) else grpc.ssl_channel_credentials()
-    return grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
+    if isinstance(tls, grpc.ChannelCredentials):
+        return grpc.aio.secure_channel(address, tls, options=_OPTIONS)
+    files = tls if isinstance(tls, Tls) else Tls()
+    named = (("grpc.ssl_target_name_override", files.name),) if files.name else ()
+    return grpc.aio.secure_channel(address, files.credentials(), options=(*_OPTIONS, *named))

@@ -33,6 +33,7 @@ from gleaner_client import errors
 from gleaner_client.channel import MAX_MESSAGE, open_channel
 from gleaner_client.inputs import Source, batches, extraction_request, job_name, submit_request
 from gleaner_client.subscribing import Handler, Received, handle_each, receive
+from gleaner_client.tls import Tls
 from gleaner_client.watching import follow, is_over
 
 __all__ = ["GleanerClient", "is_over"]
@@ -47,16 +48,16 @@ _Response = TypeVar("_Response", bound=Message)
 class GleanerClient:
     """A connection to a Gleaner server; use it as `async with GleanerClient("host:port") as client`.
 
-    `tls` is True for the system's roots, or credentials of `grpc.ssl_channel_credentials`; an address that begins with
-    `https://` says the same. `metadata` goes with every call, `timeout` is each call's unless it gives its own, all its
-    tries included.
+    `tls` is True for the system's roots, `Tls` for files of certificates, or credentials of gRPC's own; an address that
+    begins with `https://` says the same as True. Entering raises CertificateError if the files do not fit. `metadata`
+    goes with every call, `timeout` is each call's unless it gives its own, all its tries included.
     """
 
     def __init__(
         self,
         address: str = "127.0.0.1:50051",
         *,
-        tls: bool | grpc.ChannelCredentials = False,
+        tls: bool | grpc.ChannelCredentials | Tls = False,
         metadata: Mapping[str, str] | None = None,
         timeout: float = 30.0,
     ) -> None:

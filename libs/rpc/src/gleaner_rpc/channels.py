@@ -1,5 +1,6 @@
 """How the services of the suite call each other."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from itertools import cycle
@@ -11,6 +12,7 @@ import grpc.aio
 from gleaner_core.errors import NoRoom, PeerUnavailable
 from gleaner_rpc.relayed import translated
 from gleaner_rpc.settings import ChannelSettings
+from gleaner_rpc.tls import Pem, channel_certificates
 from gleaner_telemetry import client_interceptors
 
 T = TypeVar("T")
@@ -37,21 +39,31 @@ _SERVICE_CONFIG = json.dumps(
 )
 
 
-def open_channel(address: str, settings: ChannelSettings) -> grpc.aio.Channel:
-    """A channel to `host:port`, or to all that a name stands for: `dns:///worker:50052`. Connects at its first call."""
-    return grpc.aio.insecure_channel(
-        address,
-        options=[
-            ("grpc.max_receive_message_length", settings.max_message_bytes),
-            ("grpc.max_send_message_length", settings.max_message_bytes),
-            ("grpc.keepalive_time_ms", 30_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.service_config", _SERVICE_CONFIG),
-            # A worker that comes back is found again within seconds, not minutes.
-            ("grpc.max_reconnect_backoff_ms", 2_000),
-        ],
-        interceptors=client_interceptors(),
-    )
+# Calls under way go on over channels that were replaced; the longest call of the suite has ended by then.
+_RETIREMENT_S = 1800.0
+
+
+def open_channel(address: str, settings: ChannelSettings, pem: Pem | None = None) -> grpc.aio.Channel:
+    """A channel to `host:port`, or to all that a name stands for: `dns:///worker:50052`. Connects at its first call.
+
+    With `pem` by TLS: to whom its authorities vouch for, showing its certificate if it has one.
+    """
+    options: list[tuple[str, int | str]] = [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.service_config", _SERVICE_CONFIG),
+        # A worker that comes back is found again within seconds, not minutes.
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+    ]
+    if pem is None:
+        return grpc.aio.insecure_channel(address, options=options, interceptors=client_interceptors())
+    if settings.tls.name:
+        options.append(("grpc.ssl_target_name_override", settings.tls.name))
+    key, chain = pem.identity or (None, None)
+    credentials = grpc.ssl_channel_credentials(pem.authorities, key, chain)
+    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=client_interceptors())
 
 
 def addresses(text: str) -> tuple[str, ...]:
@@ -60,11 +72,18 @@ def addresses(text: str) -> tuple[str, ...]:
 
 
 class Peers:
-    """Channels to the replicas of one service, asked in turn; each process begins with another one."""
+    """Channels to the replicas of one service, asked in turn; each process begins with another one.
+
+    With TLS, channels are replaced when the files of certificates change. Raises UnfitCertificates.
+    """
 
     def __init__(self, service: str, addresses: tuple[str, ...], settings: ChannelSettings) -> None:
         self.service = service
-        self.channels = tuple(open_channel(address, settings) for address in addresses)
+        self._addresses = addresses
+        self._settings = settings
+        self._certificates = channel_certificates(settings.tls)
+        self._retired: set[asyncio.Task[None]] = set()
+        self.channels = self._opened()
         self._turn = cycle(range(len(self.channels)) if self.channels else ())
         for _ in range(randrange(len(self.channels)) if self.channels else 0):
             next(self._turn)
@@ -73,6 +92,10 @@ class Peers:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        retired = list(self._retired)
+        for task in retired:
+            task.cancel()
+        await asyncio.gather(*retired, return_exceptions=True)
         for channel in self.channels:
             await channel.close()
 
@@ -80,8 +103,20 @@ class Peers:
         """All channels, another one first at every call."""
         if not self.channels:
             return ()
+        if self._certificates and self._certificates.changed():
+            self._retire(self.channels)
+            self.channels = self._opened()
         first = next(self._turn)
         return self.channels[first:] + self.channels[:first]
+
+    def _opened(self) -> tuple[grpc.aio.Channel, ...]:
+        pem = self._certificates.pem if self._certificates else None
+        return tuple(open_channel(address, self._settings, pem) for address in self._addresses)
+
+    def _retire(self, channels: tuple[grpc.aio.Channel, ...]) -> None:
+        task = asyncio.create_task(_closed_later(channels))
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
 
     async def call_any(self, call: Callable[[grpc.aio.Channel], Awaitable[T]], *, tries: int = 3) -> T:
         """The answer of the first replica that has room, of all that are known; at least `tries` calls, since an
@@ -102,3 +137,11 @@ class Peers:
                 if not isinstance(refusal, NoRoom):
                     refusal = told
         raise refusal
+
+
+async def _closed_later(channels: tuple[grpc.aio.Channel, ...]) -> None:
+    try:
+        await asyncio.sleep(_RETIREMENT_S)
+    finally:
+        for channel in channels:
+            await channel.close()

@@ -48,7 +48,9 @@ class Offers:
 
     async def send(self, waiting: int) -> int:
         """Tells workers until they have room for `waiting` jobs; returns for how many they have none."""
-        for channel in self._peers.in_turn():
+        channels = self._peers.in_turn()
+        self._rests = {channel: rest for channel, rest in self._rests.items() if channel in channels}
+        for channel in channels:
             if waiting <= 0:
                 break
             if self._rests.get(channel, (0.0, 0.0))[0] <= asyncio.get_running_loop().time():

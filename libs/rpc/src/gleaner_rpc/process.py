@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 from gleaner_core.errors import Unavailable
 from gleaner_core.version import VERSION
 from gleaner_rpc.server import CannotListen
+from gleaner_rpc.tls import UnfitCertificates, check_files
 from gleaner_telemetry import CannotBeScraped
 
 S = TypeVar("S", bound=BaseSettings)
@@ -26,14 +27,30 @@ def run_service(name: str, what: str, settings: type[S], main: Callable[[S], Awa
     parser.add_argument("--version", action="version", version=f"{name} {VERSION}")
     parser.parse_args()
     try:
-        read = settings()
-    except ValidationError as error:
-        sys.stderr.write(f"{name}: the settings do not fit\n{described(error)}\n")
+        read = read_settings(settings)
+    except SettingsDoNotFit as error:
+        sys.stderr.write(f"{name}: {error}\n")
         sys.exit(2)
     try:
         _run(main(read))
     except* (Unavailable, CannotListen, CannotBeScraped) as errors:
         sys.exit(f"{name}: {_first(errors)}")
+
+
+class SettingsDoNotFit(Exception):
+    """The environment does not say what a service needs; the text says why, line by line."""
+
+
+def read_settings(settings: type[S]) -> S:
+    """The settings, and the files they name can be used. Raises SettingsDoNotFit."""
+    try:
+        read = settings()
+        check_files(read)
+    except ValidationError as error:
+        raise SettingsDoNotFit(f"the settings do not fit\n{described(error)}") from None
+    except UnfitCertificates as error:
+        raise SettingsDoNotFit(f"the settings do not fit\n  {error}") from None
+    return read
 
 
 def described(error: ValidationError) -> str:

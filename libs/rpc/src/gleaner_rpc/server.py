@@ -17,9 +17,11 @@ from gleaner_rpc.concerns import answered, arriving_within, bounded_by, checked_
 from gleaner_rpc.health import Health, Ready, always
 from gleaner_rpc.limits import Gate
 from gleaner_rpc.settings import GrpcSettings
+from gleaner_rpc.tls import server_credentials
 
 Beside = Callable[[asyncio.Event], Awaitable[None]]
 _log = logging.getLogger(__name__)
+_MAX_PROBES = 32  # at once, on the port that is nobody else's
 
 
 class CannotListen(Exception):
@@ -27,25 +29,30 @@ class CannotListen(Exception):
 
 
 class Server:
-    """A gRPC server with health, reflection, and what every call needs around it."""
+    """A gRPC server with health, reflection, and what every call needs around it. Raises UnfitCertificates."""
 
     def __init__(self, settings: GrpcSettings, grpc_server: grpc.aio.Server, gate: Gate, health: Health) -> None:
         self.settings = settings
         self.gate = gate
         self.health = health
         self._server = grpc_server
+        self._credentials = server_credentials(settings.tls)
+        self._plain = _health_alone(health) if settings.health_listen else None
         self.port = 0
+        self.health_port = 0
 
     async def start(self) -> None:
         """Listens, NOT_SERVING yet. Raises CannotListen."""
-        try:
-            self.port = self._server.add_insecure_port(self.settings.listen)
-        except RuntimeError as error:
-            raise CannotListen(f"cannot listen on {self.settings.listen}: set GLEANER_LISTEN") from error
+        settings = self.settings
+        self.port = _bound(self._server, settings.listen, "GLEANER_LISTEN", self._credentials)
         await self.health.begin()
+        if self._plain:
+            self.health_port = _bound(self._plain, settings.health_listen, "GLEANER_HEALTH_LISTEN")
+            await self._plain.start()
         await self._server.start()
-        host = self.settings.listen.rpartition(":")[0]
-        _log.info("listening", extra={"address": f"{host}:{self.port}", "port": self.port})
+        host = settings.listen.rpartition(":")[0]
+        more = {"tls": settings.tls.kind, "health_port": self.health_port or self.port}
+        _log.info("listening", extra={"address": f"{host}:{self.port}", "port": self.port, **more})
 
     async def drain(self, beside: Awaitable[None]) -> None:
         """No call is taken any more, and those under way and `beside` have ended, or the grace is over."""
@@ -59,6 +66,23 @@ class Server:
     async def stop(self) -> None:
         """What is still under way is cut off."""
         await self._server.stop(0)
+        if self._plain:
+            await self._plain.stop(0)
+
+
+def _bound(server: grpc.aio.Server, address: str, variable: str, tls: grpc.ServerCredentials | None = None) -> int:
+    """The port that the server listens on, by TLS if it has what that takes."""
+    try:
+        return server.add_secure_port(address, tls) if tls else server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise CannotListen(f"cannot listen on {address}: set {variable}") from error
+
+
+def _health_alone(its_health: Health) -> grpc.aio.Server:
+    """A server that answers to health and to nothing else."""
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)], maximum_concurrent_rpcs=_MAX_PROBES)
+    health_pb2_grpc.add_HealthServicer_to_server(its_health.servicer, server)
+    return server
 
 
 def build_server(

@@ -1,9 +1,9 @@
 """What a server and its channels read from the environment."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, PlainSerializer
+from pydantic import Field, PlainSerializer, model_validator
 from pydantic.functional_validators import BeforeValidator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -22,6 +22,71 @@ MEBIBYTE = 1024 * 1024
 LOCAL = "127.0.0.1"
 
 
+class ServerTlsSettings(BaseSettings):
+    """What a server shows of itself, and asks of who calls. Without a certificate it speaks no TLS."""
+
+    model_config = SettingsConfigDict(env_prefix="GLEANER_SERVER_TLS_", frozen=True, extra="ignore")
+
+    cert: str = Field(
+        default="",
+        description="File of the server's certificate chain (PEM), read anew when it changes; empty: no TLS.",
+    )
+    key: str = Field(default="", description="File of that certificate's key (PEM, no passphrase).")
+    client_ca: str = Field(
+        default="",
+        description="File of the authorities (PEM) one of which has to have signed the certificate that a client"
+        " shows; empty: none is asked for.",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if bool(self.cert) != bool(self.key):
+            raise ValueError(
+                "GLEANER_SERVER_TLS_CERT and GLEANER_SERVER_TLS_KEY go together: set both, or neither for no TLS"
+            )
+        if self.client_ca and not self.cert:
+            raise ValueError(
+                "GLEANER_SERVER_TLS_CLIENT_CA needs a server that speaks TLS: set GLEANER_SERVER_TLS_CERT and"
+                " GLEANER_SERVER_TLS_KEY too"
+            )
+        return self
+
+    @property
+    def kind(self) -> str:
+        """`none`, `server` or `mutual`."""
+        if self.client_ca:
+            return "mutual"
+        return "server" if self.cert else "none"
+
+
+class ChannelTlsSettings(BaseSettings):
+    """Whom a service trusts when it calls another, and what it shows. Without an authority it speaks no TLS."""
+
+    model_config = SettingsConfigDict(env_prefix="GLEANER_CHANNEL_TLS_", frozen=True, extra="ignore")
+
+    ca: str = Field(
+        default="",
+        description="File of the authorities (PEM) that servers' certificates are of, read anew when it changes;"
+        " empty: no TLS.",
+    )
+    cert: str = Field(default="", description="File of the certificate chain (PEM) that is shown to servers that ask.")
+    key: str = Field(default="", description="File of that certificate's key (PEM, no passphrase).")
+    name: str = Field(
+        default="", description="Name that servers' certificates have to carry; empty: the one in the address."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if bool(self.cert) != bool(self.key):
+            raise ValueError("GLEANER_CHANNEL_TLS_CERT and GLEANER_CHANNEL_TLS_KEY go together: set both, or neither")
+        if not self.ca and (self.cert or self.name):
+            raise ValueError(
+                "GLEANER_CHANNEL_TLS_CERT and GLEANER_CHANNEL_TLS_NAME need GLEANER_CHANNEL_TLS_CA: without it calls"
+                " are made in the open"
+            )
+        return self
+
+
 class GrpcSettings(BaseSettings):
     """How a server listens, what it takes on, and how it ends. A service subclasses it for its own port."""
 
@@ -32,6 +97,13 @@ class GrpcSettings(BaseSettings):
         pattern=r"^.+:\d{1,5}$",
         description="host:port to listen on; port 0 takes a free one, which the log tells.",
     )
+    health_listen: str = Field(
+        default="",
+        pattern=r"^(.+:\d{1,5})?$",
+        description="host:port that answers to health and to nothing else, without TLS, for probes that speak none;"
+        " empty: only the server itself does.",
+    )
+    tls: ServerTlsSettings = Field(default_factory=ServerTlsSettings)
     reflection: bool = Field(default=True, description="Whether clients may ask which services there are.")
     max_message_bytes: int = Field(
         default=40 * MEBIBYTE, ge=MEBIBYTE, description="Largest message, received or sent; beyond: RESOURCE_EXHAUSTED."
@@ -82,6 +154,7 @@ class ChannelSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GLEANER_", frozen=True, extra="ignore", populate_by_name=True)
 
+    tls: ChannelTlsSettings = Field(default_factory=ChannelTlsSettings)
     max_message_bytes: int = Field(default=40 * MEBIBYTE, ge=MEBIBYTE, description="Largest message, sent or received.")
     offer_pause: Seconds = Field(
         default=timedelta(milliseconds=3),

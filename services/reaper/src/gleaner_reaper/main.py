@@ -10,15 +10,13 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from datetime import timedelta
 
-from pydantic import ValidationError
-
 from gleaner_core.errors import Unavailable
 from gleaner_core.version import VERSION
 from gleaner_reaper.settings import ReaperSettings
 from gleaner_reaper.sweep import Thresholds, sweep
 from gleaner_repo import JobRepository, open_database
 from gleaner_rpc import Offers, Peers, addresses
-from gleaner_rpc.process import described
+from gleaner_rpc.process import SettingsDoNotFit, read_settings
 from gleaner_telemetry import installed
 
 log = logging.getLogger(__name__)
@@ -82,8 +80,8 @@ def run() -> None:
     parser.add_argument("--version", action="version", version=f"gleaner-reaper {VERSION}")
     arguments = parser.parse_args()
     try:
-        settings = ReaperSettings()
-    except ValidationError as error:
-        sys.stderr.write(f"gleaner-reaper: the settings do not fit\n{described(error)}\n")
+        settings = read_settings(ReaperSettings)
+    except SettingsDoNotFit as error:
+        sys.stderr.write(f"gleaner-reaper: {error}\n")
         sys.exit(BAD_SETTINGS)
     sys.exit(asyncio.run(main(settings, loop=arguments.loop)))
