@@ -88,6 +88,14 @@ class TestRetry:
         assert [event.series for event in events if event.final] == [1, 2]
         assert "job.retried" in [event.type for event in events]
 
+    async def test_one_whose_events_are_not_kept_any_more_is_shown_as_it_is(self, api: Api) -> None:
+        job = await failed(api)
+        await api.jobs._database.execute("DELETE FROM events WHERE job_id = $1", id_of(job))
+        stream = api.stub.WatchJob(pb.WatchJobRequest(name=job.name), timeout=20)
+
+        [only] = [message async for message in stream]
+        assert (only.job.name, only.job.state, only.HasField("event")) == (job.name, pb.JOB_STATE_FAILED, False)
+
 
 class TestDelete:
     async def test_a_job_that_is_over_is_gone_with_its_result(self, api: Api) -> None:

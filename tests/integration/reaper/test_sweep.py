@@ -1,6 +1,7 @@
 """The reaper as the real process that a CronJob starts: every class of orphans is found, and mended once."""
 
 import asyncio
+import hashlib
 import json
 import os
 from collections import Counter
@@ -10,40 +11,46 @@ from uuid import UUID, uuid4
 
 from gleaner_core.errors import JobError
 from gleaner_core.states import Refinement, State
-from gleaner_repo import DatabaseSettings, JobRepository, Lease, open_database
+from gleaner_repo import (
+    Database,
+    DatabaseSettings,
+    DeliveryRepository,
+    DeliveryState,
+    DocumentRepository,
+    GroupRepository,
+    JobRepository,
+    Lease,
+    Tried,
+    open_database,
+)
 from gleaner_stack.supervisor import SCRIPTS
-from support.jobs import LEASE, NO_LEASE, TENANT, Events, refining, running, submitted
+from support.jobs import LEASE, NO_LEASE, TENANT, Events, a_job, refining, running, submitted
 
 AT_ONCE = timedelta(0)
 ERROR = JobError("WORK_TIMEOUT", "took too long", retryable=True)
 
 
-async def swept(database_url: str, lease_s: float = 0.5) -> Counter[str]:
+async def swept(database_url: str, **settings: str) -> Counter[str]:
     """What one run of the command counted, by class and count."""
     process = await asyncio.create_subprocess_exec(
         SCRIPTS / "gleaner-reaper",
         env=os.environ
         | {
             "GLEANER_DATABASE_URL": database_url,
-            "GLEANER_JOB_RUN_LEASE_S": str(lease_s),
-            "GLEANER_BBOX_REFINE_LEASE_S": str(lease_s),
+            "GLEANER_JOB_RUN_LEASE_S": "0.5",
+            "GLEANER_BBOX_REFINE_LEASE_S": "0.5",
             "GLEANER_QUEUED_ORPHAN_THRESHOLD_S": "0",
             "GLEANER_PARTIAL_SUCCEEDED_ORPHAN_THRESHOLD_S": "0",
             "GLEANER_WORKER_ADDRESSES": "",
             "GLEANER_BBOX_WORKER_ADDRESSES": "",
+            **settings,
         },
         stdout=asyncio.subprocess.PIPE,
     )
     answer, _ = await process.communicate()
     assert process.returncode == 0
     lines: list[dict[str, Any]] = [json.loads(line) for line in answer.splitlines()]
-    return Counter(
-        {
-            f"{line['orphans']} {what}": line[what]
-            for line in lines
-            for what in ("found", "rescued", "failed", "offered")
-        }
-    )
+    return Counter({f"{line['orphans']} {what}": line[what] for line in lines for what in line.keys() - {"orphans"}})
 
 
 async def worn_out(jobs: JobRepository) -> UUID:
@@ -98,3 +105,78 @@ async def test_every_class_of_orphans_is_found_and_mended_once_by_reapers_that_r
         waiting = [found[never_offered].state, found[retried.id].state, found[pending.id].refinement]
         assert waiting == [State.QUEUED, State.QUEUED, Refinement.PENDING]
         await Events(jobs, database).check(found)
+
+
+AT_ONCE_ALL = {
+    f"GLEANER_{name}_S": "0.000001"
+    for name in (
+        "RETENTION",
+        "DOCUMENT_RETENTION",
+        "EVENT_RETENTION",
+        "DELIVERY_RETENTION",
+        "PARKED_EVENT_RETENTION",
+        "GROUP_TTL",
+    )
+}
+
+
+async def over(jobs: JobRepository, database: Database, digest: bytes) -> UUID:
+    """A job that failed, of which its callback URL was told."""
+    job = a_job(digests=(digest,), callback_url="https://example.org/hook")
+    await jobs.submit([job])
+    [claimed] = await jobs.mark_running(1, LEASE, uuid4())
+    await jobs.mark_failed(claimed.lease, ERROR)
+    deliveries = DeliveryRepository(database)
+    for delivery in await deliveries.claim(10, LEASE, uuid4(), rescue=False):
+        await deliveries.finish(delivery.lease, Tried(DeliveryState.DELIVERED, status=200))
+    return job.id
+
+
+async def test_what_is_old_is_removed_once_by_reapers_that_run_at_once(database_url: str) -> None:
+    async with open_database(DatabaseSettings(database_url=database_url)) as database:
+        jobs, documents, groups = JobRepository(database), DocumentRepository(database), GroupRepository(database)
+        used, unused = hashlib.sha256(b"used").digest(), hashlib.sha256(b"unused").digest()
+        for digest in (used, unused):
+            await documents.put(TENANT, digest, b"bytes", "")
+        gone = [await over(jobs, database, used) for _ in range(5)]
+        await groups.make(TENANT, "idle", earliest=True)
+        await database.execute(
+            """INSERT INTO parked_events
+            SELECT tenant_id, 'idle', event_id, era, xid, id, job_id, seq, tenant_id, type, leg, series, attempt, final,
+                at, body, 'refused', 5
+            FROM events WHERE final"""
+        )
+        [alive] = await submitted(jobs)
+        batch = {"GLEANER_REAPER_BATCH_SIZE": "2"}
+
+        assert (await swept(database_url))["old_jobs removed"] == 0, "they are kept for days"
+        counts = sum(
+            await asyncio.gather(*(swept(database_url, **AT_ONCE_ALL, **batch) for _ in range(2))), Counter[str]()
+        )
+        counts += await swept(database_url, **AT_ONCE_ALL)  # what the two held from each other
+
+        del counts["old_deliveries removed"]  # or with their jobs: whoever comes first
+        assert {what: count for what, count in counts.items() if what.endswith(("removed", "expired")) and count} == {
+            "idle_groups expired": 1,
+            "old_jobs removed": 5,
+            "old_events removed": 15,
+            "old_parked_events removed": 5,
+            "doomed_documents removed": 2,
+        }
+        assert set(await jobs.get(TENANT, [*gone, alive])) == {alive}
+        assert await Events(jobs, database).types(alive) == ["job.submitted"]
+
+
+async def test_what_is_to_be_kept_for_ever_is_kept(database_url: str) -> None:
+    async with open_database(DatabaseSettings(database_url=database_url)) as database:
+        jobs, documents = JobRepository(database), DocumentRepository(database)
+        digest = hashlib.sha256(b"used").digest()
+        await documents.put(TENANT, digest, b"bytes", "")
+        job_id = await over(jobs, database, digest)
+        forever = {name: "0" for name in AT_ONCE_ALL if "DOCUMENT" not in name and "GROUP" not in name}
+
+        counts = await swept(database_url, **forever, GLEANER_DOCUMENT_RETENTION_S="0.000001")
+
+        assert not any(count for what, count in counts.items() if what.endswith("removed"))
+        assert await jobs.get(TENANT, [job_id])
+        assert await documents.get(TENANT, digest)

@@ -100,59 +100,24 @@ async def test_a_request_key_is_free_again(jobs: JobRepository) -> None:
     assert (answer.id, answer.created) == (second.id, True)
 
 
-async def test_a_document_is_doomed_with_its_last_job_and_saved_by_the_next_submit(
-    jobs: JobRepository, database: Database, documents: DocumentRepository, document: bytes
-) -> None:
+async def test_a_document_is_doomed_with_its_last_job(jobs: JobRepository, database: Database, document: bytes) -> None:
     first, last = await over(jobs, document), await over(jobs, document)
+    await database.execute("UPDATE documents SET doomed_at = NULL")  # as the reaper does once a job refers to it
 
     await jobs.delete(TENANT, first)
     assert await doomed(database) is False
     await jobs.delete(TENANT, last)
     assert await doomed(database) is True
-    assert await documents.keep(TENANT, document)
-    assert await doomed(database) is False
 
 
 async def test_of_two_deletions_at_once_one_dooms_the_document_they_shared(
-    jobs: JobRepository, database: Database, document: bytes, documents: DocumentRepository
+    jobs: JobRepository, database: Database, document: bytes
 ) -> None:
     for _ in range(ROUNDS):
         pair = [await over(jobs, document) for _ in range(2)]
+        await database.execute("UPDATE documents SET doomed_at = NULL")
         assert await race(*(partial(jobs.delete, TENANT, job_id) for job_id in pair)) == [True, True]
         assert await doomed(database) is True
-        await documents.keep(TENANT, document)
-
-
-async def test_a_submit_while_the_last_other_job_goes_loses_nothing(
-    jobs: JobRepository, database: Database, documents: DocumentRepository, document: bytes
-) -> None:
-    async def sweep() -> None:
-        try:  # what retention does, without its hour
-            await database.execute(
-                """DELETE FROM documents WHERE doomed_at IS NOT NULL
-                AND NOT EXISTS (SELECT FROM job_documents WHERE job_documents.digest = documents.digest)"""
-            )
-        except Exception as error:  # the foreign key refused it: linked meanwhile
-            assert type(error).__name__ == "ForeignKeyViolationError"
-
-    async def submit() -> UUID:
-        job = a_job(digests=(document,))
-        while True:
-            await documents.put(TENANT, document, CONTENT, "")
-            try:
-                await jobs.submit([job])
-                return job.id
-            except DocumentGone:
-                continue
-
-    for _ in range(ROUNDS):
-        old = await over(jobs, document)
-        new, *_ = await race(submit, partial(jobs.delete, TENANT, old), sweep, sweep)
-        await sweep()
-        assert await documents.get(TENANT, document) == CONTENT
-        await jobs.mark_cancelled(TENANT, new)
-        await jobs.delete(TENANT, new)
-        await documents.put(TENANT, document, CONTENT, "")
 
 
 async def test_delete_against_retry_has_exactly_one_winner(jobs: JobRepository, events: Events) -> None:

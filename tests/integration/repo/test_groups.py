@@ -331,22 +331,6 @@ async def test_a_group_at_the_end_of_the_log_does_not_expire(groups: GroupReposi
     assert await groups.mark_expired(AT_ONCE) == [(TENANT, "billing")]
 
 
-async def test_only_what_every_group_has_read_is_deleted(groups: GroupRepository, database: Database) -> None:
-    await write_events(database, 10)
-    await groups.consume(EVERY_TENANT, "audit", SINK, limit=6)
-    lease = await taken(groups)
-    batch = await groups.read(lease, lease.position, 4)
-    assert batch and batch.reached
-    await groups.ack(lease, batch.reached, 4, LEASE)
-    slowest = await groups.slowest_position()
-    assert slowest == batch.reached
-    assert await groups.delete_events_below(slowest, timedelta(days=1)) == 0, "they are young"
-    assert await groups.delete_events_below(slowest, AT_ONCE, limit=3) == 3
-    assert await groups.delete_events_below(slowest, AT_ONCE, limit=3) == 1
-    assert len(await database.fetch("SELECT FROM events")) == 6
-    assert await groups.delete_events_below(None, AT_ONCE) == 6
-
-
 async def test_a_group_that_is_gone_says_so(groups: GroupRepository) -> None:
     assert await groups.delete(TENANT, "billing")
     assert not await groups.delete(TENANT, "billing")

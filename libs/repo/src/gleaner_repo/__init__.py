@@ -25,6 +25,7 @@ from gleaner_repo.groups import (
 )
 from gleaner_repo.jobs import JobRepository
 from gleaner_repo.pool import Database, open_database
+from gleaner_repo.retention import Retention
 from gleaner_repo.rows import (
     ClaimedJob,
     Doubt,
@@ -76,6 +77,7 @@ __all__ = [
     "Position",
     "Refused",
     "Renewal",
+    "Retention",
     "StaleLease",
     "StaleWait",
     "SubmitCoalescer",

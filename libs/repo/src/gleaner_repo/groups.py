@@ -48,7 +48,6 @@ _SETTLE_REPLAY = sql.read("settle_replay")
 _REFUSE_REPLAY = sql.read("refuse_replay")
 _SLOWEST = sql.read("slowest_position")
 _EXPIRE = sql.read("expire_groups")
-_DELETE_EVENTS = sql.read("delete_events")
 _HORIZON = sql.read("horizon")
 _CONSUME = sql.read("consume")
 _CONSUME_REPLAYS = sql.read("consume_replays")
@@ -63,7 +62,9 @@ class Position:
     id: int
 
 
-_END = Position(2**15 - 1, 2**64 - 1, 2**63 - 1)
+NOTHING = Position(0, 0, 0)
+EVERYTHING = Position(2**15 - 1, 2**64 - 1, 2**63 - 1)
+"""Positions before and after all events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,14 +333,6 @@ class GroupRepository:
     async def mark_expired(self, ttl: timedelta = GROUP_TTL) -> list[tuple[str, str]]:
         """Expires the groups that stood still for so long before something to read; returns their tenants and names."""
         return [(row["tenant_id"], row["name"]) for row in await self._database.fetch(_EXPIRE, ttl)]
-
-    async def delete_events_below(self, position: Position | None, older_than: timedelta, limit: int = 1000) -> int:
-        """Deletes events up to `position` (None: any) that are older; looks at the first `limit` of the log.
-
-        Returns how many were deleted: as many as `limit`, and there may be more.
-        """
-        tag = await self._database.execute(_DELETE_EVENTS, *_columns(position or _END), older_than, limit)
-        return int(tag.rpartition(" ")[2])
 
     async def horizon(self) -> Horizon | None:
         """The oldest open writer of the server, which the log waits for; None if nobody writes."""

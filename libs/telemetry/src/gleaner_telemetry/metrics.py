@@ -296,8 +296,8 @@ LOOP_LAG = Histogram(
 # The reaper: figures of its last sweep, for its process ends with it.
 REAPER_ORPHANS = Gauge(
     "gleaner.reaper.orphans",
-    "{job}",
-    "Orphans of the last sweep by class, and what became of them.",
+    "{row}",
+    "Orphans and what is old, in the last sweep, by class and what became of them.",
     (names.ORPHANS, names.OUTCOME),
     "reaper",
 )

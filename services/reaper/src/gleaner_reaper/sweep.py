@@ -9,19 +9,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from gleaner_reaper.swept import Swept
 from gleaner_repo import JobRepository, StaleLease
 from gleaner_rpc import Offers
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What one class of orphans came to: a line of the report."""
-
-    orphans: str
-    found: int
-    rescued: int = 0
-    failed: int = 0
-    offered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

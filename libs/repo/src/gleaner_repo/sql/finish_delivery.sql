@@ -1,6 +1,7 @@
 -- Ends a try: SENDING -> $4, which is DELIVERED, DEAD, or PENDING again after $5 interval.
 -- $1 uuid event, $2 uuid endpoint, $3 bigint fencing token, $6 smallint the answer's HTTP status or null, $7 text what
 -- went wrong or null, $8 boolean whether the endpoint wants nothing any more. Indexes: deliveries_pkey, endpoints_pkey.
+-- Trap: with `disabled_at IS NULL` in its condition the planner may read all of the partial endpoints_tenant_idx.
 WITH finished AS (
     UPDATE deliveries
     SET state = $4, ready = ($4 = 'PENDING'), holder = NULL, lease_expires_at = NULL,
@@ -12,7 +13,7 @@ WITH finished AS (
 ),
 disabled AS (
     UPDATE endpoints
-    SET disabled_at = clock_timestamp()
-    WHERE $8 AND endpoints.id = ANY (ARRAY(SELECT finished.endpoint_id FROM finished)) AND endpoints.disabled_at IS NULL
+    SET disabled_at = coalesce(endpoints.disabled_at, clock_timestamp())
+    WHERE $8 AND endpoints.id = ANY (ARRAY(SELECT finished.endpoint_id FROM finished))
 )
 SELECT extract(epoch FROM clock_timestamp() - finished.pending_since)::float8 AS age_s FROM finished

@@ -128,8 +128,8 @@ class JobServicer(JobServiceServicer):
         """The job as it is, then its moves, until the one that ends it."""
         job = await self._found(tenant(context), names.job_id(request.name))
         yield pb.WatchJobResponse(job=messages.job(job))
-        if job.over and request.after_seq >= job.seq:
-            return
+        if job.over and not await self._jobs.events_of({job.id: max(request.after_seq, job.seq - 1)}):
+            return  # all was seen, or its events are not kept any more
         now = job.seq
         async with self._tailer.following(job.id, request.after_seq) as moves:
             while True:
