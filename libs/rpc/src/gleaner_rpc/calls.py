@@ -22,7 +22,7 @@ Found: TypeAlias = "Handler | None"
 Context = grpc.aio.ServicerContext[Any, Any]
 # Takes the request, or an iterator of requests; returns the answer, or writes a stream of answers and returns None.
 Behaviour = Callable[[Any, Context], Awaitable[Any]]
-OURS = "/gleaner."
+GRPC_OWN = "/grpc."  # health and reflection: they answer whatever happens
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         name = handler_call_details.method
         if (handler := self._handlers.get(name)) is None:
             found = await continuation(handler_call_details)
-            if found is None or not name.startswith(OURS):
+            if found is None or name.startswith(GRPC_OWN):
                 return found
             handler = self._handlers[name] = self._wrapped(name, found)
         try:

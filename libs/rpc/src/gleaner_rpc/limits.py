@@ -8,6 +8,8 @@ from datetime import timedelta
 from gleaner_core.errors import DeadlinePassed, Draining, NoRoom
 from gleaner_rpc.settings import GrpcSettings
 
+_LAST_WORD_S = 0.5  # for streams to end in their own words when the server drains
+
 
 class Gate:
     """Counts the calls of a server, lets in what it has room for, and none any more once it drains.
@@ -87,5 +89,5 @@ class Gate:
         """No call is let in any more, streams have ended, and so has every other call: wait for it with a time-out."""
         self._draining = True
         for patience in tuple(self._streams):
-            patience.reschedule(asyncio.get_running_loop().time())
+            patience.reschedule(asyncio.get_running_loop().time() + _LAST_WORD_S)
         await self._idle.wait()

@@ -3,14 +3,23 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+from gleaner_api.backlogs import Backlogs
 from gleaner_api.documents import DocumentStore
-from gleaner_api.servicers import EventServicer, ExtractionServicer, JobServicer, VersionServicer, WebhookServicer
+from gleaner_api.servicers import (
+    EventServicer,
+    ExtractionServicer,
+    JobServicer,
+    ScalerServicer,
+    VersionServicer,
+    WebhookServicer,
+)
 from gleaner_api.settings import ApiSettings
 from gleaner_api.submission import Submission
 from gleaner_api.validation import DocumentCheck, RequestCheck
 from gleaner_api.watch import Tailer
 from gleaner_documents import PageReader
 from gleaner_repo import (
+    BacklogRepository,
     DeliveryRepository,
     DocumentRepository,
     GroupRepository,
@@ -26,6 +35,7 @@ SUBMIT = "/gleaner.v1.JobService/SubmitJob"
 BATCH_SUBMIT = "/gleaner.v1.JobService/BatchSubmitJobs"
 WATCH = "/gleaner.v1.JobService/WatchJob"
 SUBSCRIBE = "/gleaner.v1.EventService/SubscribeEvents"
+STREAM_IS_ACTIVE = "/externalscaler.ExternalScaler/StreamIsActive"
 EXTRACT = "/gleaner.v1.ExtractionService/Extract"
 VALIDATE = "/gleaner.v1.ExtractionService/ValidateRequest"
 
@@ -42,6 +52,7 @@ async def main(settings: ApiSettings) -> None:
         jobs = JobRepository(database)
         coalescer = SubmitCoalescer(jobs)
         tailer = Tailer(jobs)
+        backlogs = Backlogs(BacklogRepository(database))
         events = EventServicer(
             groups=GroupRepository(database, max_tries=settings.group_max_tries),
             lease=settings.group_lease,
@@ -67,9 +78,16 @@ async def main(settings: ApiSettings) -> None:
             ExtractionServicer(check=check, workers=workers),
             events,
             WebhookServicer(DeliveryRepository(database)),
+            # A connection lasts twice its age at most, and its streams no longer.
+            ScalerServicer(backlogs, longest=min(settings.grpc.max_connection_age, settings.watch_limit)),
             VersionServicer(extractors=settings.extractor_names),
             heavy={SUBMIT, BATCH_SUBMIT, EXTRACT, VALIDATE},
-            limits={EXTRACT: settings.sync_limit, WATCH: settings.watch_limit, SUBSCRIBE: 2 * settings.watch_limit},
+            limits={
+                EXTRACT: settings.sync_limit,
+                WATCH: settings.watch_limit,
+                SUBSCRIBE: 2 * settings.watch_limit,
+                STREAM_IS_ACTIVE: 2 * settings.watch_limit,  # it ends by itself before
+            },
             check_themselves={SUBMIT, EXTRACT},
         )
 
@@ -77,6 +95,7 @@ async def main(settings: ApiSettings) -> None:
             async with asyncio.TaskGroup() as group:
                 sending = group.create_task(offers.run())
                 group.create_task(events.run(stop))
+                group.create_task(backlogs.run(stop))
                 await tailer.run(stop)
                 sending.cancel()
 
