@@ -88,6 +88,7 @@ async def test_reflection_lists_all_services(database_url: str) -> None:
         answer = await ServerReflectionStub(channel).ServerReflectionInfo(iter([ask])).read()
 
     assert {found.name for found in answer.list_services_response.service} == {
+        "externalscaler.ExternalScaler",
         "gleaner.v1.EventService",
         "gleaner.v1.ExtractionService",
         "gleaner.v1.JobService",
