@@ -17,7 +17,7 @@ ALLOWED = {
     ("postgres", "postgres", 5432),
 }
 PRIVATE = {"10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"}
-PORTS = (50051, 50052, 50053, 5432)
+PORTS = (50050, 50051, 50052, 50053, 5432)
 
 
 def pods(overlay: str) -> dict[str, dict[str, str]]:
@@ -129,7 +129,7 @@ def test_no_deployment_has_two_owners_of_its_size(overlay: str) -> None:
     assert all("replicas" not in each["spec"] for each in of_kind(overlay, "Deployment"))
 
 
-@pytest.mark.parametrize("overlay", ["prod", "keda"])
+@pytest.mark.parametrize("overlay", ["prod", "keda", "tls"])
 def test_workers_shrink_one_at_a_time_and_not_before_a_drain_could_end(overlay: str) -> None:
     deployments = {each["metadata"]["name"]: each for each in of_kind(overlay, "Deployment")}
     for each in of_kind(overlay, "HorizontalPodAutoscaler", "ScaledObject"):

@@ -131,9 +131,14 @@ def test_every_server_is_probed_over_grpc_on_the_port_it_listens_on(overlay: str
     for what, port in PORTS.items():
         [container] = pod_template(deployments[what])["spec"]["containers"]
         assert environment(container)["GLEANER_LISTEN"] == f"0.0.0.0:{port}", what
-        assert container["ports"] == [{"name": "grpc", "containerPort": port}], what
+        ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+        assert ports["grpc"] == port, what
+        plain = environment(container).get("GLEANER_HEALTH_LISTEN", "")
+        assert bool(plain) == ("GLEANER_SERVER_TLS_CERT" in environment(container)), "kubelets speak no TLS"
+        probed = ports["health"] if plain else port
+        assert not plain or plain == f"0.0.0.0:{probed}", what
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            assert container[probe]["grpc"]["port"] == port, (what, probe)
+            assert container[probe]["grpc"]["port"] == probed, (what, probe)
         assert "service" not in container["readinessProbe"]["grpc"], what
         assert container["livenessProbe"]["grpc"]["service"] == LIVENESS, what
         assert container["startupProbe"]["grpc"]["service"] == LIVENESS, what
