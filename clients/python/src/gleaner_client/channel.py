@@ -9,6 +9,7 @@ import json
 import grpc
 
 from gleaner_client.tls import Tls
+from gleaner_client.tracing import interceptors
 
 MAX_MESSAGE = 40 * 1024 * 1024
 
@@ -66,10 +67,11 @@ def open_channel(address: str, tls: bool | grpc.ChannelCredentials | Tls) -> grp
         address = rest.rstrip("/")
         if ":" not in address.rpartition("]")[2]:
             address += ":443" if secure else ":80"
+    traced = interceptors(address)
     if not secure:
-        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+        return grpc.aio.insecure_channel(address, options=_OPTIONS, interceptors=traced)
     if isinstance(tls, grpc.ChannelCredentials):
-        return grpc.aio.secure_channel(address, tls, options=_OPTIONS)
+        return grpc.aio.secure_channel(address, tls, options=_OPTIONS, interceptors=traced)
     files = tls if isinstance(tls, Tls) else Tls()
     named = (("grpc.ssl_target_name_override", files.name),) if files.name else ()
-    return grpc.aio.secure_channel(address, files.credentials(), options=(*_OPTIONS, *named))
+    return grpc.aio.secure_channel(address, files.credentials(), options=(*_OPTIONS, *named), interceptors=traced)

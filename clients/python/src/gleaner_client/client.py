@@ -34,6 +34,7 @@ from gleaner_client.channel import MAX_MESSAGE, open_channel
 from gleaner_client.inputs import Source, batches, extraction_request, job_name, submit_request
 from gleaner_client.subscribing import Handler, Received, handle_each, receive
 from gleaner_client.tls import Tls
+from gleaner_client.tracing import carried
 from gleaner_client.watching import follow, is_over
 
 __all__ = ["GleanerClient", "is_over"]
@@ -209,7 +210,7 @@ class GleanerClient:
         name = job_name(job)
         return follow(
             lambda seq: self._jobs.WatchJob(
-                jobs_pb2.WatchJobRequest(name=name, after_seq=seq), metadata=self._metadata
+                jobs_pb2.WatchJobRequest(name=name, after_seq=seq), metadata=(*self._metadata, *carried())
             ),
             after_seq,
         )
@@ -236,7 +237,7 @@ class GleanerClient:
             max_in_flight=max_in_flight,
             restart_expired=restart_expired,
         )
-        return receive(lambda: self._events.SubscribeEvents(metadata=self._metadata), start)
+        return receive(lambda: self._events.SubscribeEvents(metadata=(*self._metadata, *carried())), start)
 
     async def consume(
         self,

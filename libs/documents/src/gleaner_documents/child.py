@@ -20,7 +20,7 @@ def main(settings: ReaderSettings) -> None:
             ocr=OcrMode(header["ocr"]),
             max_pages=header["max_pages"],
             settings=settings,
-            on_page=lambda number: note({"page": number}),
+            on_page=lambda page: note({"page": page.number, "source": page.source}),
         )
         read: pages_pb2.ReadDocuments = artefact.to_pb([outcome.document])
         problems = [[p.reason, p.message, p.page] for p in outcome.problems]

@@ -5,11 +5,12 @@ from types import TracebackType
 from typing import Self
 
 from gleaner.internal.v1 import pages_pb2
-from gleaner_children import ChildPool
+from gleaner_children import ChildPool, Header
 from gleaner_core.errors import DocumentTooLarge
 from gleaner_documents import artefact
 from gleaner_documents.reading import OcrMode, OnPage, PageProblem, ReadOutcome, ignored
 from gleaner_documents.settings import ReaderSettings
+from gleaner_documents.tracing import PageSpans
 
 
 class PageReader:
@@ -59,7 +60,13 @@ class PageReader:
         """
         self._check_size(content)
         asked = {"ask": "read", "name": name, "media_type": media_type, "ocr": ocr, "max_pages": max_pages}
-        header, body = await self._children.ask(asked, content, lambda note: on_page(note["page"]))
+        spans = PageSpans()
+
+        def heard(note: Header) -> None:
+            spans.heard(note)
+            on_page(note["page"])
+
+        header, body = await self._children.ask(asked, content, heard)
         # A second and more of Python for thousands of pages: beside the event loop.
         [document] = await asyncio.to_thread(lambda: artefact.from_pb(pages_pb2.ReadDocuments.FromString(body)))
         problems = tuple(PageProblem(*problem) for problem in header["problems"])

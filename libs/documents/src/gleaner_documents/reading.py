@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OnPage = Callable[[int], None]
+OnRead = Callable[[Page], None]
 DEFAULTS = ReaderSettings.model_construct()
 
 
@@ -51,7 +52,7 @@ class ReadOutcome:
     problems: tuple[PageProblem, ...]
 
 
-def ignored(number: int) -> None:
+def ignored(page: object) -> None:
     """Hears of a page and makes nothing of it."""
 
 
@@ -63,9 +64,9 @@ def read_now(
     ocr: OcrMode = OcrMode.AUTO,
     max_pages: int | None = None,
     settings: ReaderSettings = DEFAULTS,
-    on_page: OnPage = ignored,
+    on_page: OnRead = ignored,
 ) -> ReadOutcome:
-    """The pages of a document; `on_page` hears the number of each when it has been read.
+    """The pages of a document; `on_page` hears of each when it has been read.
 
     Raises a DocumentError. One damaged page of several is a problem, not an error.
     """
@@ -77,7 +78,7 @@ def read_now(
         pages.append(page)
         if problem is not None:
             problems.append(problem)
-        on_page(page.number)
+        on_page(page)
     if all(problem.reason == "PAGE_DAMAGED" for problem in problems) and len(problems) == len(pages):
         raise DocumentDamaged("no page of the document can be read")
     by_ocr = sum(page.source is TextSource.OCR for page in pages)

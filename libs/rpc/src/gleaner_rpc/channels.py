@@ -58,12 +58,12 @@ def open_channel(address: str, settings: ChannelSettings, pem: Pem | None = None
         ("grpc.max_reconnect_backoff_ms", 2_000),
     ]
     if pem is None:
-        return grpc.aio.insecure_channel(address, options=options, interceptors=client_interceptors())
+        return grpc.aio.insecure_channel(address, options=options, interceptors=client_interceptors(address))
     if settings.tls.name:
         options.append(("grpc.ssl_target_name_override", settings.tls.name))
     key, chain = pem.identity or (None, None)
     credentials = grpc.ssl_channel_credentials(pem.authorities, key, chain)
-    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=client_interceptors())
+    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=client_interceptors(address))
 
 
 def addresses(text: str) -> tuple[str, ...]:

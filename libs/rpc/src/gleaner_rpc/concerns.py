@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 from google.rpc import status_pb2
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind
 
 from gleaner_core.errors import DeadlinePassed, Finding, GleanerError, InvalidRequest
 from gleaner_rpc import rules
@@ -20,7 +20,7 @@ from gleaner_rpc.calls import Behaviour, Concern, Context, Malformed, Method, ea
 from gleaner_rpc.limits import Gate
 from gleaner_rpc.relayed import Relayed
 from gleaner_rpc.status import internal, status_of
-from gleaner_telemetry import about, context_from, metrics, names
+from gleaner_telemetry import about, context_from, failed, metrics, names
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("gleaner.rpc")
@@ -69,7 +69,7 @@ def observed(method: Method, inner: Behaviour) -> Behaviour:
             finally:
                 span.set_attribute(names.RPC_STATUS, code)
                 if code in _FAULTS:
-                    span.set_status(StatusCode.ERROR)
+                    failed(span, code)
                 _duration.record(time.perf_counter() - began, attributes | {names.RPC_STATUS: code})
 
     return call

@@ -22,7 +22,8 @@ from gleaner_runner.health import Touch
 from gleaner_runner.leg import Ending, Leg
 from gleaner_runner.settings import RunnerSettings
 from gleaner_runner.slots import Slots
-from gleaner_runner.telemetry import Instruments, run_span
+from gleaner_runner.telemetry import Instruments
+from gleaner_runner.tracing import ClaimTimes, run_span, settle_span
 from gleaner_telemetry import about
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class Runner:
     async def _claim(self, room: int, runs: asyncio.TaskGroup) -> int:
         """Claims up to `room` jobs and starts them; returns how many."""
         async with self._claiming:
+            times = ClaimTimes()
             try:
                 claimed = await self._claim_suspect() if self._making_room and not self._held else []
                 claimed = claimed or await self._claim_due(room)
@@ -120,11 +122,12 @@ class Runner:
                 self._touch.silent()
                 self._doubtful = True  # it may have been committed: _settle hands back what we do not know
                 return 0
+            times.was_answered(len(claimed))
             self._touch.answered()
             self._instruments.claimed(claimed)
             for job in claimed:
                 self._slots.take()
-                self._held[job.lease] = runs.create_task(self._run(job), name=f"run {job.id}")
+                self._held[job.lease] = runs.create_task(self._run(job, times), name=f"run {job.id}")
                 if job.lapses >= SUSPECT_LAPSES:
                     self._alone = job.lease
             return len(claimed)
@@ -145,8 +148,8 @@ class Runner:
 
     # Running.
 
-    async def _run(self, job: ClaimedJob) -> None:
-        with about(job=str(job.id), tenant=job.tenant_id, attempt=job.attempt), run_span(job) as span:
+    async def _run(self, job: ClaimedJob, claim: ClaimTimes) -> None:
+        with about(job=str(job.id), tenant=job.tenant_id, attempt=job.attempt), run_span(job, claim) as span:
             try:
                 ending = await self._outcome(job)
                 if ending:
@@ -197,7 +200,7 @@ class Runner:
 
     async def _finish(self, job: ClaimedJob, ending: Ending) -> None:
         """Writes the ending, again and again while the lease lasts: a lost answer may be a committed statement."""
-        with self._marked_finishing(job.lease):
+        with self._marked_finishing(job.lease), settle_span(job, ending.move):
             in_doubt = False
             while not job.lease.lapsed():
                 try:

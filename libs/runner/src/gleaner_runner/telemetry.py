@@ -1,14 +1,11 @@
-"""Spans and metrics of the loop."""
+"""Metrics of the loop."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-
-from opentelemetry import trace
+from collections.abc import Mapping, Sequence
 
 from gleaner_core.errors import JobError
 from gleaner_repo import ClaimedJob
 from gleaner_runner.slots import Slots
-from gleaner_telemetry import links, metrics, names, parent
+from gleaner_telemetry import metrics, names
 
 _LEGS = {1: "extraction", 2: "refinement"}
 
@@ -64,23 +61,3 @@ def observe(slots: Slots) -> None:
     metrics.SLOTS.observed(
         lambda: [(slots.size - slots.free, {names.SLOT_STATE: "used"}), (slots.free, {names.SLOT_STATE: "free"})]
     )
-
-
-@contextmanager
-def run_span(job: ClaimedJob) -> Iterator[trace.Span]:
-    """A span for a run of the job: a child of its submit the first time, else a trace of its own with a link to it."""
-    first = job.attempt == 1 and job.lapses == 0 and job.series == 1
-    submit = job.trace_context or ""
-    with trace.get_tracer("gleaner.runner").start_as_current_span(
-        f"run {_LEGS[job.leg]}",
-        context=parent(submit) if first else None,
-        kind=trace.SpanKind.CONSUMER,
-        links=[] if first else links(submit),
-        attributes={
-            names.JOB: str(job.id),
-            names.TENANT: job.tenant_id,
-            names.LEG: _LEGS[job.leg],
-            names.ATTEMPT: job.attempt,
-        },
-    ) as span:
-        yield span

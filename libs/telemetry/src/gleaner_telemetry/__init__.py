@@ -1,9 +1,10 @@
 """OpenTelemetry set-up, names of spans and metrics, the form of logs."""
 
 from gleaner_telemetry.logs import about
-from gleaner_telemetry.propagation import context_from, links, parent, traceparent
+from gleaner_telemetry.propagation import context_from, followed, headers, kept, restored, tracing
 from gleaner_telemetry.settings import CannotBeScraped, OtelSettings
 from gleaner_telemetry.setup import client_interceptors, installed
+from gleaner_telemetry.spans import failed, span
 
 __all__ = [
     "CannotBeScraped",
@@ -11,8 +12,12 @@ __all__ = [
     "about",
     "client_interceptors",
     "context_from",
+    "failed",
+    "followed",
+    "headers",
     "installed",
-    "links",
-    "parent",
-    "traceparent",
+    "kept",
+    "restored",
+    "span",
+    "tracing",
 ]

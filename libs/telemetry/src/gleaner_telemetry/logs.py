@@ -6,7 +6,9 @@ the trace are logged and its text is not, for libraries like to quote their inpu
 
 import json
 import logging
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from typing import TextIO
 
 from opentelemetry import trace
 
+_log = logging.getLogger(__name__)
 _about: ContextVar[dict[str, str | int]] = ContextVar("about", default={})  # noqa: B039 - never changed in place
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _OURS = "gleaner_"
@@ -52,11 +55,17 @@ class JsonFormatter(logging.Formatter):
         if span.is_valid:
             line["trace_id"] = trace.format_trace_id(span.trace_id)
             line["span_id"] = trace.format_span_id(span.span_id)
-        line |= _about.get()
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        if record.exc_info and record.exc_info[1]:
-            line["exception"] = _described(record.exc_info[1])
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps(line | facts(record), default=str, ensure_ascii=False)
+
+
+def facts(record: logging.LogRecord) -> dict[str, object]:
+    """What a record says besides its message: what it is about, what was passed as `extra`, and of an exception what
+    may be told."""
+    told: dict[str, object] = dict(_about.get())
+    told |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    if record.exc_info and record.exc_info[1]:
+        told["exception"] = _described(record.exc_info[1])
+    return told
 
 
 def log_to(stream: TextIO, service: str, level: str) -> None:
@@ -65,10 +74,40 @@ def log_to(stream: TextIO, service: str, level: str) -> None:
     sink.setFormatter(JsonFormatter(service))
     root = logging.getLogger()
     root.handlers[:] = [sink]
-    root.setLevel(level)
+    set_level(level)
     logging.captureWarnings(True)
     # Says in an INFO line of its own what each failed export says already.
     logging.getLogger("opentelemetry").setLevel(max(logging.WARNING, root.level))
+
+
+def set_level(level: str) -> None:
+    """The least level that is logged. Of libraries nothing below INFO is: some write requests, documents and all, at
+    DEBUG.
+    """
+    root = logging.getLogger()
+    root.setLevel(max(logging.getLevelNamesMapping()[level], logging.INFO))
+    for package in {name.partition(".")[0] for name in root.manager.loggerDict if name.startswith(_OURS)}:
+        logging.getLogger(package).setLevel(level)
+
+
+@contextmanager
+def levels_by_signal(level: str) -> Iterator[None]:
+    """Within the block SIGUSR1 has the process log at DEBUG, and SIGUSR2 at `level` again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where no signal arrives
+        return
+    wanted = {signal.SIGUSR1: "DEBUG", signal.SIGUSR2: level}
+
+    def change(number: int, _: object) -> None:
+        set_level(wanted[signal.Signals(number)])
+        _log.warning("the log level is now %s", wanted[signal.Signals(number)])
+
+    before = {number: signal.signal(number, change) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def log_to_stderr(service: str, level: str) -> None:

@@ -11,7 +11,7 @@ class CannotBeScraped(Exception):
 
 
 class OtelSettings(BaseSettings):
-    """Where traces and metrics go, and how much is logged.
+    """Where traces, metrics and logs go, and how much is logged.
 
     Everything else (headers, certificates, sampler, resource, batch sizes) is read by OpenTelemetry itself from its
     standard `OTEL_*` variables.
@@ -25,7 +25,7 @@ class OtelSettings(BaseSettings):
     endpoint: str = Field(
         default="",
         validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        description="OTLP/gRPC endpoint of both traces and metrics; empty: off.",
+        description="OTLP/gRPC endpoint of traces, metrics and logs; empty: off.",
     )
     service_name: str = Field(
         default="",
@@ -62,6 +62,16 @@ class OtelSettings(BaseSettings):
         validation_alias="OTEL_EXPORTER_PROMETHEUS_PORT",
         description="Its port; 0 takes a free one, which the log tells.",
     )
+    logs_endpoint: str = Field(
+        default="",
+        validation_alias="OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+        description="OTLP/gRPC endpoint of logs alone.",
+    )
+    logs_exporter: str = Field(
+        default="none",
+        validation_alias="OTEL_LOGS_EXPORTER",
+        description="`otlp` exports logs, too; they are written to stderr all the same.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", validation_alias="GLEANER_LOG_LEVEL", description="Least level that is logged."
     )
@@ -80,6 +90,11 @@ class OtelSettings(BaseSettings):
     def scraped(self) -> bool:
         """Whether metrics wait at an endpoint to be scraped."""
         return self._metrics_go_by("prometheus")
+
+    @property
+    def logs(self) -> bool:
+        """Whether logs are exported."""
+        return not self.disabled and self.logs_exporter == "otlp" and bool(self.endpoint or self.logs_endpoint)
 
     def _metrics_go_by(self, way: str) -> bool:
         return not self.disabled and way in {each.strip() for each in self.metrics_exporter.split(",")}

@@ -2,7 +2,11 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind
 
 from gleaner.internal.v1 import stored_pb2
 from gleaner.v1 import jobs_pb2 as pb
@@ -12,8 +16,9 @@ from gleaner_api.patience import patiently
 from gleaner_core.errors import DocumentGone, KeyReused
 from gleaner_core.ids import uuid7
 from gleaner_repo import NewJob, Submitted
-from gleaner_telemetry import traceparent
+from gleaner_telemetry import kept, names, span
 
+_tracer = trace.get_tracer("gleaner.api")
 _TRIES = 3
 
 
@@ -32,8 +37,10 @@ class Submission:
 
         Raises KeyReused if the request id belongs to another request.
         """
-        job = new_job(tenant_id, request, digests)
-        submitted = await self._with_documents(job, dict(zip(digests, request.request.documents, strict=True)))
+        with _submit_span(tenant_id) as made:  # what is kept with the job is this span's context
+            job = new_job(tenant_id, request, digests)
+            made.set_attribute(names.MESSAGE, str(job.id))
+            submitted = await self._with_documents(job, dict(zip(digests, request.request.documents, strict=True)))
         if submitted.fingerprint != job.fingerprint:
             raise KeyReused(str(submitted.id))
         return job, submitted
@@ -73,8 +80,23 @@ def new_job(tenant_id: str, request: pb.SubmitJobRequest, digests: Sequence[byte
         about=parts[1],
         request_key=request.request_id or None,
         callback_url=request.callback_url or None,
-        trace_context=traceparent() or None,
+        trace_context=kept(),
         digests=tuple(dict.fromkeys(digests)),
+    )
+
+
+def _submit_span(tenant_id: str) -> AbstractContextManager[Span]:
+    return span(
+        _tracer,
+        "submit extraction",
+        kind=SpanKind.PRODUCER,
+        attributes={
+            names.SYSTEM: "gleaner",
+            names.DESTINATION: "extraction",
+            names.OPERATION: "send",
+            names.OPERATION_NAME: "submit",
+            names.TENANT: tenant_id,
+        },
     )
 
 

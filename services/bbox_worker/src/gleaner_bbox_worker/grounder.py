@@ -4,10 +4,15 @@ import time
 from types import TracebackType
 from typing import Self
 
+from opentelemetry import trace
+
 from gleaner.internal.v1 import bbox_worker_pb2, pages_pb2
 from gleaner.v1 import results_pb2, schemas_pb2
 from gleaner_bbox_worker.settings import GrounderSettings
 from gleaner_children import ChildPool
+from gleaner_telemetry import names, span
+
+_tracer = trace.get_tracer("gleaner.bbox_worker")
 
 
 class Grounder:
@@ -37,8 +42,9 @@ class Grounder:
         """
         began = time.monotonic_ns()
         asked = bbox_worker_pb2.GroundRequest(result=result, schema=schema, pages=pages)
-        _, answer = await self._children.ask({}, asked.SerializeToString())
-        grounded = bbox_worker_pb2.GroundResponse.FromString(answer).result
+        with span(_tracer, "ground", attributes={names.PAGES: sum(len(one.pages) for one in pages.documents)}):
+            _, answer = await self._children.ask({}, asked.SerializeToString())
+            grounded = bbox_worker_pb2.GroundResponse.FromString(answer).result
         stage = grounded.stages.add(stage="ground")
         stage.duration.FromNanoseconds(time.monotonic_ns() - began)
         return grounded

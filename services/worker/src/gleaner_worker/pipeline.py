@@ -6,13 +6,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from opentelemetry import trace
+from opentelemetry.trace import Span
 
 from gleaner.v1 import documents_pb2, extraction_pb2, results_pb2
 from gleaner_core.errors import DocumentError, ModelUnknown, TooManyPages
 from gleaner_documents import OcrMode, PageReader, ReadDocument, ReadOutcome, TextSource
+from gleaner_telemetry import names, span
 from gleaner_worker.extractors.port import Extractor
 from gleaner_worker.validation import validate
 
+_tracer = trace.get_tracer("gleaner.worker")
 _OCR = {
     extraction_pb2.OCR_MODE_UNSPECIFIED: OcrMode.AUTO,
     extraction_pb2.OCR_MODE_AUTO: OcrMode.AUTO,
@@ -63,10 +66,13 @@ class Pipeline:
             known = ", ".join(sorted(name for name in self._extractors if name))
             raise ModelUnknown(f"there is no extractor {request.options.extractor!r} here; there is {known}")
         result = results_pb2.ExtractionResult(extractor=extractor.name)
-        with _stage(result, "read"):
+        with _stage(result, "read") as made:
             read = await self._read(sources, _OCR[request.options.ocr], max_pages)
+            made.set_attribute(names.PAGES, sum(len(outcome.document.pages) for outcome in read))
+            made.set_attribute(names.OCR_PAGES, sum(outcome.ocr_pages for outcome in read))
         documents = tuple(outcome.document for outcome in read)
-        with _stage(result, "extract"):
+        with _stage(result, "extract") as made:
+            made.set_attribute("gleaner.extractor", extractor.name)
             found = await extractor.extract(documents, request)
         result.documents.extend(found.documents)
         result.problems.extend(found.problems)
@@ -80,14 +86,15 @@ class Pipeline:
     async def _read(self, sources: Sequence[Source], ocr: OcrMode, max_pages: int) -> list[ReadOutcome]:
         read: list[ReadOutcome] = []
         left = max_pages
-        for source in sources:
-            content = await source.content()
-            try:
-                outcome = await self._reader.read(
-                    source.name, content, media_type=source.media_type, ocr=ocr, max_pages=max(left, 1)
-                )
-            except DocumentError as error:
-                raise type(error)(f"document {source.name!r}: {error}") from error
+        for number, source in enumerate(sources, 1):
+            with span(_tracer, "read document", attributes={"gleaner.document": number}):
+                content = await source.content()
+                try:
+                    outcome = await self._reader.read(
+                        source.name, content, media_type=source.media_type, ocr=ocr, max_pages=max(left, 1)
+                    )
+                except DocumentError as error:
+                    raise type(error)(f"document {source.name!r}: {error}") from error
             left -= len(outcome.document.pages)
             if left < 0:
                 raise TooManyPages(f"the documents have more than {max_pages} pages in all")
@@ -120,9 +127,9 @@ def _note_reading(result: results_pb2.ExtractionResult, read: Sequence[ReadOutco
 
 
 @contextmanager
-def _stage(result: results_pb2.ExtractionResult, name: str) -> Iterator[None]:
+def _stage(result: results_pb2.ExtractionResult, name: str) -> Iterator[Span]:
     began = time.monotonic_ns()
-    with trace.get_tracer("gleaner.worker").start_as_current_span(name):
-        yield
+    with span(_tracer, name) as made:
+        yield made
     stage = result.stages.add(stage=name)
     stage.duration.FromNanoseconds(time.monotonic_ns() - began)

@@ -24,6 +24,7 @@ from gleaner_worker.extractors.embedded.classify import choose_type
 from gleaner_worker.extractors.model_answer import Answers
 from gleaner_worker.extractors.model_schema import Json, answer_schema, batches
 from gleaner_worker.extractors.port import Extraction
+from gleaner_worker.extractors.tracing import answered, chat_span
 from gleaner_worker.settings import ModelSettings
 
 MAX_FIELDS = 100  # asked for in one call
@@ -157,8 +158,10 @@ class _Call:
         agent: Agent[None, dict[str, Any]] = Agent(
             self._model, output_type=wanted, instructions=_INSTRUCTIONS, retries=0, model_settings={"temperature": 0}
         )
-        with _translated():
-            run = await agent.run(prompt)
+        with chat_span(self._model.model_name, self._model.base_url) as span:
+            with _translated():
+                run = await agent.run(prompt)
+            answered(span, run.response, run.usage)
         self.input_tokens += run.usage.input_tokens
         self.output_tokens += run.usage.output_tokens
         return run.output

@@ -15,13 +15,14 @@ from gleaner_core.errors import Unavailable
 from gleaner_core.version import VERSION
 from gleaner_repo import ClaimedDelivery, Content, DeliveryLease, DeliveryRepository, DeliveryState, Tried
 from gleaner_runner.health import Touch
-from gleaner_telemetry import about, traceparent
+from gleaner_telemetry import about, headers, names
 from gleaner_worker.webhooks.circuits import Circuit, Circuits
 from gleaner_worker.webhooks.payload import body_of, correlation_of
 from gleaner_worker.webhooks.posting import Answered, Poster, Unanswered
 from gleaner_worker.webhooks.settings import WebhookSettings
 from gleaner_worker.webhooks.signing import signed_headers
-from gleaner_worker.webhooks.telemetry import Instruments, send_span
+from gleaner_worker.webhooks.telemetry import Instruments
+from gleaner_worker.webhooks.tracing import answered, post_span, send_span
 from gleaner_worker.webhooks.verdict import does_well, judge, pause_asked
 
 log = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ class Sender:
                 took = time.monotonic() - began
                 circuit.saw(took, well=does_well(answer), pause=pause_asked(answer, self._settings))
                 tried = self._judged(delivery, answer)
-                span.set_attribute("gleaner.outcome", tried.state)
+                span.set_attribute(names.OUTCOME, tried.state.lower())
                 self._instruments.tried(tried.state.lower(), tried.error, took)
                 return tried
         finally:
@@ -157,13 +158,14 @@ class Sender:
 
     async def _post(self, delivery: ClaimedDelivery, content: Content) -> Answered | Unanswered:
         body = body_of(content, self._settings.result_max_bytes)
-        headers = {"content-type": "application/json", "user-agent": f"gleaner/{VERSION}"}
-        headers |= signed_headers(self._secrets_for(delivery), str(delivery.event_id), body)
+        fields = {"content-type": "application/json", "user-agent": f"gleaner/{VERSION}"}
+        fields |= signed_headers(self._secrets_for(delivery), str(delivery.event_id), body)
         if correlation := correlation_of(content).strip():
-            headers["x-correlation-id"] = correlation
-        if trace := traceparent():
-            headers["traceparent"] = trace
-        return await self._poster.post(delivery.url, headers, body)
+            fields["x-correlation-id"] = correlation
+        with post_span(delivery, len(body)) as span:
+            answer = await self._poster.post(delivery.url, fields | headers(), body)
+            answered(span, answer)
+            return answer
 
     def _secrets_for(self, delivery: ClaimedDelivery) -> tuple[str, ...]:
         return self._secrets if delivery.secrets is None else delivery.secrets

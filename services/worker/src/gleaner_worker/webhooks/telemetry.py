@@ -1,13 +1,8 @@
-"""Spans and metrics of webhooks."""
+"""Metrics of webhooks."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
-from opentelemetry import trace
-
-from gleaner_repo import ClaimedDelivery, Content
-from gleaner_telemetry import metrics, names, parent
+from gleaner_telemetry import metrics, names
 
 
 class Instruments:
@@ -30,20 +25,3 @@ class Instruments:
     def ended(self, outcome: str, age: timedelta) -> None:
         """A delivery was delivered or given up."""
         self._ages.record(age.total_seconds(), {names.OUTCOME: outcome})
-
-
-@contextmanager
-def send_span(delivery: ClaimedDelivery, content: Content) -> Iterator[trace.Span]:
-    """A span for a try, in the trace of the job's submit: what receivers do belongs to it, too, whichever try it is."""
-    with trace.get_tracer("gleaner.webhooks").start_as_current_span(
-        f"send {content.event.type}",
-        context=parent(content.trace_context or ""),
-        kind=trace.SpanKind.PRODUCER,
-        attributes={
-            names.JOB: str(delivery.job_id),
-            names.TENANT: delivery.tenant_id,
-            names.ATTEMPT: delivery.attempt,
-            "messaging.message.id": str(delivery.event_id),
-        },
-    ) as span:
-        yield span

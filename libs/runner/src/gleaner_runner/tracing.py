@@ -1,0 +1,82 @@
+"""Spans of a job's way through a leg, by the conventions for messaging: claimed is received, run is processed, its end
+is settled. docs/adr/0007 says what is a child, what a link, and why.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind
+
+from gleaner_repo import ClaimedJob
+from gleaner_telemetry import followed, names, span
+
+_tracer = trace.get_tracer("gleaner.runner")
+_LEGS = {1: "extraction", 2: "refinement"}
+
+
+@dataclass(slots=True)
+class ClaimTimes:
+    """When the statement that claimed a job was sent and answered, in nanoseconds of Unix time; it claimed `count`."""
+
+    asked: int = field(default_factory=time.time_ns)
+    answered: int = 0
+    count: int = 0
+
+    def was_answered(self, count: int) -> None:
+        """The statement has claimed `count` jobs, just now."""
+        self.answered, self.count = time.time_ns(), count
+
+
+@contextmanager
+def run_span(job: ClaimedJob, claim: ClaimTimes) -> Iterator[Span]:
+    """A span for the run of a job, below one for its claim. The first run is in the submit's trace; each later one
+    begins its own, linked to the submit.
+    """
+    counts = {names.ATTEMPT: job.attempt, names.LAPSES: job.lapses, names.SERIES: job.series}
+    context, links = followed(job.trace_context, counts, first=counts == _FIRST)
+    about = _about(job) | counts
+    received = _tracer.start_span(
+        f"claim {_LEGS[job.leg]}",
+        context=context,
+        kind=SpanKind.CLIENT,
+        links=links,
+        start_time=claim.asked,
+        attributes=about | {names.OPERATION: "receive", names.OPERATION_NAME: "claim", names.BATCH: claim.count},
+    )
+    received.end(claim.answered)
+    with span(
+        _tracer,
+        f"run {_LEGS[job.leg]}",
+        context=trace.set_span_in_context(received, context),
+        kind=SpanKind.CONSUMER,
+        links=links,
+        attributes=about | {names.OPERATION: "process", names.OPERATION_NAME: "run"},
+    ) as made:
+        yield made
+
+
+@contextmanager
+def settle_span(job: ClaimedJob, move: str) -> Iterator[None]:
+    """A span for writing down how a run ended, all tries included."""
+    with span(
+        _tracer,
+        f"{move} {_LEGS[job.leg]}",
+        kind=SpanKind.CLIENT,
+        attributes=_about(job) | {names.OPERATION: "settle", names.OPERATION_NAME: move},
+    ):
+        yield
+
+
+_FIRST = {names.ATTEMPT: 1, names.LAPSES: 0, names.SERIES: 1}
+
+
+def _about(job: ClaimedJob) -> dict[str, str | int]:
+    return {
+        names.SYSTEM: "gleaner",
+        names.DESTINATION: _LEGS[job.leg],
+        names.MESSAGE: str(job.id),
+        names.TENANT: job.tenant_id,
+    }
