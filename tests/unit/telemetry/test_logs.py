@@ -1,6 +1,8 @@
 import io
 import json
 import logging
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from gleaner_core.errors import Unavailable
 from gleaner_telemetry import about
-from gleaner_telemetry.logs import log_to
+from gleaner_telemetry.logs import levels_by_signal, log_to
 
 
 @pytest.fixture
@@ -87,3 +89,24 @@ def test_what_is_below_the_level_is_not_written(lines: io.StringIO) -> None:
     logging.getLogger("x").debug("detail")
 
     assert lines.getvalue() == ""
+
+
+def test_a_signal_turns_debug_on_and_another_off_again(lines: io.StringIO) -> None:
+    ours, foreign = logging.getLogger("gleaner_x.y"), logging.getLogger("openai._base_client")
+    with levels_by_signal("INFO"):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        ours.debug("on")
+        foreign.debug("Request options: a line of the document")
+        os.kill(os.getpid(), signal.SIGUSR2)
+        ours.debug("off")
+
+    said = [json.loads(line)["message"] for line in lines.getvalue().splitlines()]
+    assert said == ["the log level is now DEBUG", "on", "the log level is now INFO"]
+
+
+def test_of_libraries_nothing_below_info_is_written_for_they_quote_what_they_send(lines: io.StringIO) -> None:
+    log_to(lines, "worker", "DEBUG")
+    logging.getLogger("openai._base_client").debug("Request options: a line of the document")
+    logging.getLogger("gleaner_x.y").debug("ours")
+
+    assert [json.loads(line)["message"] for line in lines.getvalue().splitlines()] == ["ours"]

@@ -16,7 +16,7 @@ from gleaner_telemetry import OtelSettings, client_interceptors, installed
 with installed("worker", OtelSettings()):
     with trace.get_tracer("t").start_as_current_span("a-span"):
         metrics.get_meter("t").create_counter("a-counter").add(1)
-    assert client_interceptors()
+    assert client_interceptors("dns:///worker:50052")
 """
 
 
@@ -65,7 +65,7 @@ def test_without_an_endpoint_nothing_of_the_sdk_is_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", program], env={}, check=True, capture_output=True, timeout=30)
 
     assert json.loads(done.stdout) == []
-    assert client_interceptors() == []
+    assert client_interceptors("worker:50052") == []
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from gleaner_rpc.calls import Behaviour, Concern, Context, Malformed, Method, ea
 from gleaner_rpc.limits import Gate
 from gleaner_rpc.relayed import Relayed
 from gleaner_rpc.status import internal, status_of
-from gleaner_telemetry import about, context_from, failed, metrics, names
+from gleaner_telemetry import about, context_from, failed, metrics, names, within
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("gleaner.rpc")
@@ -48,9 +48,9 @@ def observed(method: Method, inner: Behaviour) -> Behaviour:
         began = time.perf_counter()
         code = "OK"
         with (
+            within(context_from(metadata)),
             _tracer.start_as_current_span(
                 name,
-                context=context_from(metadata),
                 kind=SpanKind.SERVER,
                 attributes=attributes,
                 record_exception=False,

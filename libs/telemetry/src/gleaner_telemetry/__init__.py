@@ -1,7 +1,7 @@
 """OpenTelemetry set-up, names of spans and metrics, the form of logs."""
 
 from gleaner_telemetry.logs import about
-from gleaner_telemetry.propagation import context_from, followed, headers, kept, restored, tracing
+from gleaner_telemetry.propagation import context_from, followed, headers, kept, restored, tracing, within
 from gleaner_telemetry.settings import CannotBeScraped, OtelSettings
 from gleaner_telemetry.setup import client_interceptors, installed
 from gleaner_telemetry.spans import failed, span
@@ -20,4 +20,5 @@ __all__ = [
     "restored",
     "span",
     "tracing",
+    "within",
 ]

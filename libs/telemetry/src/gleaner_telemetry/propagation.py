@@ -5,11 +5,12 @@ https://www.w3.org/TR/trace-context/ https://www.w3.org/TR/baggage/ What is malf
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from opentelemetry import trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
@@ -38,6 +39,18 @@ def context_from(carrier: Mapping[str, str]) -> Context:
     """The context that a call's metadata or headers carry; an empty one if they carry none."""
     fits = {name: text for name, longest in _LONGEST.items() if (text := carrier.get(name)) and len(text) <= longest}
     return _W3C.extract(fits, Context()) if fits else Context()
+
+
+@contextmanager
+def within(context: Context) -> Iterator[None]:
+    """In the block the context is the present one. A span started there hands on its baggage; one that is only started
+    with `context=` has no more of it than the trace.
+    """
+    token = attach(context)
+    try:
+        yield
+    finally:
+        detach(token)
 
 
 def kept() -> str | None:

@@ -1,7 +1,7 @@
 """Spans of our own: like OpenTelemetry's, but that an exception's text, which may quote a document, is never told."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -9,6 +9,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
 from gleaner_telemetry import names
+from gleaner_telemetry.propagation import within
 
 
 @contextmanager
@@ -22,15 +23,17 @@ def span(
     attributes: Mapping[str, AttributeValue] | None = None,
 ) -> Iterator[Span]:
     """A span around the block. An exception is told by its class; a cancelled block is no error."""
-    with tracer.start_as_current_span(
-        name,
-        context=context,
-        kind=kind,
-        links=links,
-        attributes=attributes,
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as made:
+    with (
+        within(context) if context is not None else nullcontext(),
+        tracer.start_as_current_span(
+            name,
+            kind=kind,
+            links=links,
+            attributes=attributes,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as made,
+    ):
         try:
             yield made
         except Exception as error:
