@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from opentelemetry import trace
-
 from gleaner_core.errors import Unavailable
 from gleaner_core.version import VERSION
 from gleaner_reaper.removal import remove
@@ -21,11 +19,9 @@ from gleaner_reaper.swept import LastSweep, Swept
 from gleaner_repo import Database, GroupRepository, JobRepository, Retention, open_database
 from gleaner_rpc import Offers, Peers, addresses
 from gleaner_rpc.process import SettingsDoNotFit, read_settings
-from gleaner_telemetry import failed, installed, span
+from gleaner_telemetry import installed
 
 log = logging.getLogger(__name__)
-
-_tracer = trace.get_tracer("gleaner.reaper")
 
 CANNOT_SWEEP = 1
 BAD_SETTINGS = 2
@@ -80,18 +76,16 @@ async def _sweep(settings: ReaperSettings, database: Database, workers: Offers, 
 async def _once(last: LastSweep, *parts: AsyncIterator[Swept]) -> int:
     """Does the parts of a sweep and tells what they came to. What stands still waits for no part that fails."""
     status = 0
-    with last.recorded() as record, span(_tracer, "sweep") as made:
+    with last.recorded() as record:
         for part in parts:
             try:
                 async for swept in part:
                     record.add(swept)
-                    made.add_event(swept.orphans, swept.counts())
                     sys.stdout.write(json.dumps({"orphans": swept.orphans} | swept.counts()) + "\n")
                     sys.stdout.flush()
             except Unavailable as error:
                 log.error("cannot sweep: %s", error)
                 record.failed(error)
-                failed(made, type(error).__name__)
                 status = CANNOT_SWEEP
     return status
 
