@@ -162,9 +162,24 @@ def test_calls_jobs_and_child_processes_fit_into_memory(overlay: str, monkeypatc
         [container] = pod_template(each)["spec"]["containers"]
         with monkeypatch.context() as service:
             for variable, value in environment(container).items():
-                service.setenv(variable, value or "postgresql://elsewhere")
+                if value or variable == "GLEANER_DATABASE_URL":  # the rest comes from elsewhere
+                    service.setenv(variable, value or "postgresql://elsewhere")
             needed = PROCESS_MIB + NEEDED_BY[name(each)]()
         assert needed <= mebibytes(container["resources"]["limits"]["memory"]), name(each)
+
+
+@each_overlay
+def test_who_signs_webhooks_and_who_takes_their_addresses_have_the_same_secret(overlay: str) -> None:
+    images = dict(containers(overlay))
+    entries = [
+        entry
+        for service in ("api", "worker")
+        for entry in images[f"Deployment/gleaner-{service}:{service}"]["env"]
+        if entry["name"] == "GLEANER_WEBHOOK_SECRETS"
+    ]
+    # Optional: a cluster without webhooks has none, and the api then says so to who asks for them.
+    secret = {"name": "gleaner-webhooks", "key": "secrets", "optional": True}
+    assert [entry["valueFrom"]["secretKeyRef"] for entry in entries] == [secret, secret]
 
 
 @each_overlay
