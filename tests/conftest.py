@@ -1,3 +1,3 @@
 """Fixtures that tests of every kind share."""
 
-pytest_plugins = ["support.postgres"]
+pytest_plugins = ["support.measured", "support.postgres"]

@@ -68,7 +68,7 @@ async def partial(jobs: JobRepository, asked: bbox_worker_pb2.GroundRequest) -> 
 
 
 def pid_of_child(grounder: Grounder) -> int:
-    process = grounder._children._children[0]._process
+    process = grounder.children._children[0]._process
     assert process is not None
     return process.pid
 

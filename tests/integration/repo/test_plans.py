@@ -51,6 +51,7 @@ HOT |= {
         "delivery_content",
         "list_deliveries",
         "list_deliveries_of_job",
+        "log_stall",
     )
 }
 HOT |= {

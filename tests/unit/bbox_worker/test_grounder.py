@@ -28,7 +28,7 @@ async def grounder() -> AsyncIterator[Grounder]:
 
 
 def pid_of_child(grounder: Grounder) -> int:
-    process = grounder._children._children[0]._process
+    process = grounder.children._children[0]._process
     assert process is not None
     return process.pid
 

@@ -23,7 +23,7 @@ async def reader() -> AsyncIterator[PageReader]:
 
 
 def pid_of_child(reader: PageReader) -> int:
-    process = reader._children._children[0]._process
+    process = reader.children._children[0]._process
     assert process is not None
     return process.pid
 
@@ -53,7 +53,7 @@ async def test_a_child_stays_for_the_next_document(reader: PageReader) -> None:
     assert await reader.check(LETTER, "application/pdf") == 1
 
     assert pid_of_child(reader) == pid
-    assert reader.restarts == 0
+    assert reader.children.restarts == 0
 
 
 async def test_a_child_that_dies_over_a_document_fails_it_and_is_replaced(reader: PageReader) -> None:
@@ -65,7 +65,7 @@ async def test_a_child_that_dies_over_a_document_fails_it_and_is_replaced(reader
         await reader.read("a.pdf", LONG, on_page=kill)
 
     assert await reader.check(LETTER) == 1
-    assert reader.restarts == 1
+    assert reader.children.restarts == 1
 
 
 async def test_cancelling_ends_the_work_at_once(reader: PageReader) -> None:
@@ -80,7 +80,7 @@ async def test_cancelling_ends_the_work_at_once(reader: PageReader) -> None:
 
     assert not is_alive(pid)
     assert await reader.check(LETTER) == 1
-    assert reader.restarts == 1
+    assert reader.children.restarts == 1
 
 
 async def test_a_document_that_takes_too_much_memory_is_ended() -> None:

@@ -8,10 +8,12 @@ from pydantic import SecretStr
 from gleaner.v1 import extraction_pb2, results_pb2, schemas_pb2
 from gleaner_core.errors import ModelRefused, ModelRejected, ModelThrottled, ModelUnavailable, WorkError
 from gleaner_documents.pages import Page, ReadDocument, TextSource, Word
+from gleaner_telemetry import metrics
 from gleaner_worker.extractors.llm import ModelExtractor
 from gleaner_worker.extractors.model_schema import answer_schema, batches
 from gleaner_worker.extractors.port import Extraction
 from gleaner_worker.settings import ModelSettings
+from support.measured import Measured
 from support.openai_server import OpenAiServer, Reply, openai_server
 
 LINES = ["Invoice no. R-17", "Date 3 April 2021", "Total EUR 1,234.50"]
@@ -228,3 +230,17 @@ def test_wide_schemas_are_asked_in_parts_that_hold_every_field_once() -> None:
     assert asked == [f"{group.name}.{field.name}" for group in groups for field in group.fields]
     assert all(sum(len(group.fields) for group in part) <= 100 for part in parts)
     assert all(len(answer_schema(part)["properties"]) == len(part) for part in parts)
+
+
+async def test_calls_are_measured_with_their_tokens_and_their_errors(measured: Measured) -> None:
+    async with openai_server(Reply(json.dumps(GOOD))) as server:
+        await ask(server)
+    async with openai_server(Reply(status=429)) as server:
+        with pytest.raises(ModelThrottled):
+            await ask(server)
+
+    tokens = measured.of(metrics.GEN_AI_TOKENS)
+    assert tokens == {("chat", "openai", "m", "input"): (1, 100), ("chat", "openai", "m", "output"): (1, 20)}
+    counts = {labels[-1]: count for labels, (count, _) in measured.of(metrics.GEN_AI_DURATION).items()}
+    assert counts == {"": 1, "ModelRateLimitError": 1}
+    assert measured.of(metrics.MODEL_COST) == {}, "m has no public price"

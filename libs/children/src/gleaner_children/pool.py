@@ -50,11 +50,22 @@ class ChildPool:
         self._idle: asyncio.LifoQueue[_Child] = asyncio.LifoQueue()  # the same few serve: the others' memory stays idle
         for one in reversed(self._children):
             self._idle.put_nowait(one)
+        self._asked = 0
 
     @property
     def restarts(self) -> int:
         """How many children were replaced so far."""
         return sum(max(one.starts - 1, 0) for one in self._children)
+
+    @property
+    def busy(self) -> int:
+        """How many children work on an answer."""
+        return len(self._children) - self._idle.qsize()
+
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for a child."""
+        return max(self._asked - self.busy, 0)
 
     async def __aenter__(self) -> Self:
         for one in self._children:  # they import what they need while the service goes on starting
@@ -72,11 +83,15 @@ class ChildPool:
 
         Raises the WorkError that the child raised, ChildDied or WorkTimeout. Cancelling ends the child.
         """
-        one = await self._idle.get()
+        self._asked += 1
         try:
-            return await one.ask(header, body, on_note)
+            one = await self._idle.get()
+            try:
+                return await one.ask(header, body, on_note)
+            finally:
+                self._idle.put_nowait(one)
         finally:
-            self._idle.put_nowait(one)
+            self._asked -= 1
 
 
 class _Child:

@@ -16,13 +16,12 @@ from gleaner_documents.tracing import PageSpans
 class PageReader:
     """Reads documents in `settings.children` child processes, each one document at a time; others wait their turn.
 
-    Children stay, with their models loaded. One that dies, takes too long or loses its caller is replaced; `restarts`
-    counts how often.
+    Children stay, with their models loaded; one that dies, takes too long or loses its caller is replaced.
     """
 
     def __init__(self, settings: ReaderSettings | None = None) -> None:
         self._settings = settings or ReaderSettings()
-        self._children = ChildPool(
+        self.children = ChildPool(
             "gleaner_documents.child",
             self._settings.limits,
             work="reading the document",
@@ -30,19 +29,14 @@ class PageReader:
             arguments=[self._settings.model_dump_json()],
         )
 
-    @property
-    def restarts(self) -> int:
-        """How many children were replaced so far."""
-        return self._children.restarts
-
     async def __aenter__(self) -> Self:
-        await self._children.__aenter__()
+        await self.children.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._children.__aexit__(kind, error, traceback)
+        await self.children.__aexit__(kind, error, traceback)
 
     async def read(
         self,
@@ -66,7 +60,7 @@ class PageReader:
             spans.heard(note)
             on_page(note["page"])
 
-        header, body = await self._children.ask(asked, content, heard)
+        header, body = await self.children.ask(asked, content, heard)
         # A second and more of Python for thousands of pages: beside the event loop.
         [document] = await asyncio.to_thread(lambda: artefact.from_pb(pages_pb2.ReadDocuments.FromString(body)))
         problems = tuple(PageProblem(*problem) for problem in header["problems"])
@@ -75,7 +69,7 @@ class PageReader:
     async def check(self, content: bytes, media_type: str = "") -> int:
         """How many pages the document has. Raises what `read` would raise before the first page."""
         self._check_size(content)
-        header, _ = await self._children.ask({"ask": "check", "media_type": media_type}, content)
+        header, _ = await self.children.ask({"ask": "check", "media_type": media_type}, content)
         return int(header["pages"])
 
     def _check_size(self, content: bytes) -> None:

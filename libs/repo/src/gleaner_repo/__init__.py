@@ -24,6 +24,7 @@ from gleaner_repo.groups import (
     Refused,
 )
 from gleaner_repo.jobs import JobRepository
+from gleaner_repo.lag import Lag, LagRepository
 from gleaner_repo.pool import Database, open_database
 from gleaner_repo.retention import Retention
 from gleaner_repo.rows import (
@@ -68,6 +69,8 @@ __all__ = [
     "Job",
     "JobFilter",
     "JobRepository",
+    "Lag",
+    "LagRepository",
     "Lease",
     "LegBacklog",
     "LoggedEvent",

@@ -6,7 +6,7 @@ No linger: who comes alone is stored at once. In a trial one statement for many 
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gleaner_core.errors import Unavailable
@@ -26,12 +26,20 @@ class _Waiting:
 class SubmitCoalescer:
     """Stores jobs in batches of up to `max_rows` and `max_bytes`; a job that is larger goes alone.
 
-    `run` must be running. A caller that is cancelled cancels no statement; a row that the database refuses costs its
-    own caller only.
+    `run` must be running; `on_batch` hears how many were stored together. A caller that is cancelled cancels no
+    statement; a row that the database refuses costs its own caller only.
     """
 
-    def __init__(self, jobs: JobRepository, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        jobs: JobRepository,
+        *,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+        on_batch: Callable[[int], None] = lambda rows: None,
+    ) -> None:
         self._jobs = jobs
+        self._on_batch = on_batch
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._waiting: deque[_Waiting] = deque()
@@ -87,6 +95,7 @@ class SubmitCoalescer:
             await self._store(batch[:middle])
             await self._store(batch[middle:])
         else:
+            self._on_batch(len(batch))
             for one, answer in zip(batch, answers, strict=True):
                 if not one.answer.done():
                     one.answer.set_result(answer)

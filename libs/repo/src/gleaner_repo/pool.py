@@ -4,8 +4,8 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 
@@ -62,14 +62,51 @@ class _Connection(asyncpg.Connection):
         return ""
 
 
+class Watch(Protocol):
+    """Who wants to know how the database fares. Neither waits nor raises."""
+
+    def opened(self, connections: Callable[[], tuple[int, int]], most: int) -> None:
+        """The pool is there; `connections` tells, to any thread, how many are used and idle."""
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Around the wait for a connection."""
+
+    def asking(self) -> AbstractContextManager[None]:
+        """Around a statement."""
+
+
+class _Nobody:
+    """Does not want to know."""
+
+    def opened(self, connections: Callable[[], tuple[int, int]], most: int) -> None:
+        pass
+
+    def waiting(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def asking(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+NOBODY: Watch = _Nobody()
+
+
 class Database:
     """Statements against Postgres, each a transaction by itself.
 
     Raises Unavailable when the database does not answer; what it says no to passes as the driver's error.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout_s: float, *, forgetful: bool = False) -> None:
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        timeout_s: float,
+        *,
+        forgetful: bool = False,
+        watch: Watch = NOBODY,
+    ) -> None:
         self._pool = pool
+        self._watch = watch
         self._timeout_s = timeout_s
         self._forgetful = forgetful
         self._trouble: str | None = None
@@ -140,9 +177,11 @@ class Database:
 
         The driver would wait for the answer to its cancel request, on the same dead connection and for as long again.
         """
-        connection = await self._pool.acquire(timeout=_left(give_up))
+        with self._watch.waiting():
+            connection = await self._pool.acquire(timeout=_left(give_up))
         try:
-            return await ask(connection, _left(give_up))
+            with self._watch.asking():
+                return await ask(connection, _left(give_up))
         except TimeoutError:
             connection.terminate()
             await self._pool.expire_connections()  # the others may be as dead
@@ -160,14 +199,17 @@ def _left(give_up: float) -> float:
 
 
 @asynccontextmanager
-async def open_database(settings: DatabaseSettings, *, name: str = "gleaner") -> AsyncIterator[Database]:
+async def open_database(
+    settings: DatabaseSettings, *, name: str = "gleaner", watch: Watch = NOBODY
+) -> AsyncIterator[Database]:
     """A pool of connections, closed at the end.
 
     Waits up to `database_start_timeout_s` for a database that does not answer yet, then raises Unavailable.
     """
     pool, forgetful = await _connected(settings, name)
+    watch.opened(lambda: (pool.get_size() - pool.get_idle_size(), pool.get_idle_size()), pool.get_max_size())
     try:
-        yield Database(pool, settings.database_timeout_s, forgetful=forgetful)
+        yield Database(pool, settings.database_timeout_s, forgetful=forgetful, watch=watch)
     finally:
         with suppress(TimeoutError):  # then it was terminated
             await asyncio.wait_for(pool.close(), _CLOSE_PATIENCE_S)

@@ -13,7 +13,7 @@ from gleaner_core.errors import NoRoom, PeerUnavailable
 from gleaner_rpc.relayed import translated
 from gleaner_rpc.settings import ChannelSettings
 from gleaner_rpc.tls import Pem, channel_certificates
-from gleaner_telemetry import client_interceptors
+from gleaner_telemetry import client_interceptors, measuring_interceptors
 
 T = TypeVar("T")
 
@@ -57,13 +57,14 @@ def open_channel(address: str, settings: ChannelSettings, pem: Pem | None = None
         # A worker that comes back is found again within seconds, not minutes.
         ("grpc.max_reconnect_backoff_ms", 2_000),
     ]
+    interceptors = [*client_interceptors(address), *measuring_interceptors()]
     if pem is None:
-        return grpc.aio.insecure_channel(address, options=options, interceptors=client_interceptors(address))
+        return grpc.aio.insecure_channel(address, options=options, interceptors=interceptors)
     if settings.tls.name:
         options.append(("grpc.ssl_target_name_override", settings.tls.name))
     key, chain = pem.identity or (None, None)
     credentials = grpc.ssl_channel_credentials(pem.authorities, key, chain)
-    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=client_interceptors(address))
+    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=interceptors)
 
 
 def addresses(text: str) -> tuple[str, ...]:

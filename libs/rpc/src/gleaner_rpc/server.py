@@ -18,6 +18,7 @@ from gleaner_rpc.health import Health, Ready, always
 from gleaner_rpc.limits import Gate
 from gleaner_rpc.settings import GrpcSettings
 from gleaner_rpc.tls import server_credentials
+from gleaner_telemetry import measuring, watch_event_loop
 
 Beside = Callable[[asyncio.Event], Awaitable[None]]
 _log = logging.getLogger(__name__)
@@ -148,6 +149,7 @@ async def serve(server: Server, *, beside: Beside | None = None, ready: Ready = 
     """
     async with _signals() as asked_to_stop, asyncio.TaskGroup() as group:
         await server.start()
+        lag = group.create_task(watch_event_loop()) if measuring() else None
         try:
             followed = group.create_task(server.health.follow(ready))
             stop = asyncio.Event()
@@ -162,6 +164,8 @@ async def serve(server: Server, *, beside: Beside | None = None, ready: Ready = 
             await server.drain(alongside)
             followed.cancel()
             waiting.cancel()
+            if lag:
+                lag.cancel()
         finally:
             await server.stop()
     _log.info("stopped")

@@ -4,6 +4,7 @@ from gleaner_runner.leg import EXTRACTION_MOVES, REFINEMENT_MOVES, Ending, Leg, 
 from gleaner_runner.runner import Runner
 from gleaner_runner.settings import LegSettings, RunnerSettings, check_lease
 from gleaner_runner.slots import Slots
+from gleaner_runner.telemetry import observe_slots
 
 __all__ = [
     "EXTRACTION_MOVES",
@@ -16,4 +17,5 @@ __all__ = [
     "RunnerSettings",
     "Slots",
     "check_lease",
+    "observe_slots",
 ]

@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from gleaner_core.errors import JobError
 from gleaner_repo import ClaimedJob
+from gleaner_repo.moves import LAPSED, MOVES, WORN_OUT
 from gleaner_runner.slots import Slots
 from gleaner_telemetry import metrics, names
 
 _LEGS = {1: "extraction", 2: "refinement"}
+_RESCUES = tuple(move.name for move in MOVES.values() if move.guard in (LAPSED, WORN_OUT))
+_ANSWERS = ("kept", "lost", "unknown")
 
 
 class Instruments:
@@ -20,8 +23,8 @@ class Instruments:
         self._waits = metrics.QUEUE_WAIT.make()
         self._runs = metrics.RUN_DURATION.make()
         self._errors = metrics.RUN_ERRORS.make()
-        self._renewals = metrics.RENEWALS.make()
-        self._rescues = metrics.RESCUES.make()
+        self._renewals = metrics.RENEWALS.make(*(self._leg | {names.ANSWER: answer} for answer in _ANSWERS))
+        self._rescues = metrics.RESCUES.make(*({names.MOVE: move} for move in _RESCUES))
         self._races = metrics.LOST_RACES.make()
 
     def claimed(self, jobs: Sequence[ClaimedJob]) -> None:
@@ -41,7 +44,7 @@ class Instruments:
 
     def renewed(self, kept: int, lost: int, unknown: int) -> None:
         """The database answered a renewal."""
-        for answer, count in (("kept", kept), ("lost", lost), ("unknown", unknown)):
+        for answer, count in zip(_ANSWERS, (kept, lost, unknown), strict=True):
             if count:
                 self._renewals.add(count, self._leg | {names.ANSWER: answer})
 
@@ -56,7 +59,7 @@ class Instruments:
         self._races.add(1, self._leg | {names.MOVE: move})
 
 
-def observe(slots: Slots) -> None:
+def observe_slots(slots: Slots) -> None:
     """How many of the process's slots are used is exported from here on."""
     metrics.SLOTS.observed(
         lambda: [(slots.size - slots.free, {names.SLOT_STATE: "used"}), (slots.free, {names.SLOT_STATE: "free"})]

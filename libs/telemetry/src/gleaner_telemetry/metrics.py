@@ -46,9 +46,14 @@ class Counter(Metric):
 
     __slots__ = ()
 
-    def make(self) -> metrics.Counter:
-        """The instrument."""
-        return _meter().create_counter(self.name, unit=self.unit, description=self.description)
+    def make(self, *known: Labels) -> metrics.Counter:
+        """The instrument. It begins at 0 for each of the `known` labels: of a series that begins with its first event
+        an alert on its growth would not see that event.
+        """
+        made = _meter().create_counter(self.name, unit=self.unit, description=self.description)
+        for labels in known:
+            made.add(0, labels)
+        return made
 
     def observed(self, observe: Observe) -> None:
         """Has the value asked for whenever it is exported, on another thread."""
@@ -199,6 +204,9 @@ LOST_RACES = Counter("gleaner.lost_races", "{job}", "Endings that came too late.
 SLOTS = Gauge("gleaner.slots", "{slot}", "Places for jobs and synchronous calls: used and free.", (names.SLOT_STATE,))
 
 # Webhooks.
+WEBHOOK_DELIVERIES = Counter(
+    "gleaner.webhook.deliveries", "{delivery}", "Deliveries that ended: delivered or dead.", (names.OUTCOME,), "worker"
+)
 WEBHOOK_TRIES = Counter(
     "gleaner.webhook.tries",
     "{try}",

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 from gleaner_api.backlogs import Backlogs
 from gleaner_api.documents import DocumentStore
+from gleaner_api.figures import Figures
 from gleaner_api.servicers import (
     EventServicer,
     ExtractionServicer,
@@ -24,12 +25,13 @@ from gleaner_repo import (
     DocumentRepository,
     GroupRepository,
     JobRepository,
+    LagRepository,
     SubmitCoalescer,
     open_database,
 )
 from gleaner_rpc import Offers, Peers, addresses, build_server, serve
 from gleaner_rpc.process import run_service
-from gleaner_telemetry import installed
+from gleaner_telemetry import DatabaseMetrics, installed, measuring, metrics, observe_children
 
 SUBMIT = "/gleaner.v1.JobService/SubmitJob"
 BATCH_SUBMIT = "/gleaner.v1.JobService/BatchSubmitJobs"
@@ -44,13 +46,16 @@ async def main(settings: ApiSettings) -> None:
     """Serves until SIGTERM, then drains."""
     async with AsyncExitStack() as stack:
         stack.enter_context(installed("api", settings.otel))
-        database = await stack.enter_async_context(open_database(settings.database, name="gleaner-api"))
+        database = await stack.enter_async_context(
+            open_database(settings.database, name="gleaner-api", watch=DatabaseMetrics())
+        )
         workers = await stack.enter_async_context(
             Peers("worker", addresses(settings.worker_addresses), settings.channels)
         )
         reader = await stack.enter_async_context(PageReader(settings.reader))
         jobs = JobRepository(database)
-        coalescer = SubmitCoalescer(jobs)
+        observe_children({"check": reader.children})
+        coalescer = SubmitCoalescer(jobs, on_batch=metrics.SUBMIT_BATCH_SIZE.make().record)
         tailer = Tailer(jobs)
         backlogs = Backlogs(BacklogRepository(database))
         events = EventServicer(
@@ -58,6 +63,7 @@ async def main(settings: ApiSettings) -> None:
             lease=settings.group_lease,
             limit=settings.watch_limit,
         )
+        figures = Figures(backlogs.latest, LagRepository(database).read, settings.queue_metrics_interval)
         offers = Offers(workers, settings.channels)
         check = RequestCheck(
             DocumentCheck(reader),
@@ -96,6 +102,8 @@ async def main(settings: ApiSettings) -> None:
                 sending = group.create_task(offers.run())
                 group.create_task(events.run(stop))
                 group.create_task(backlogs.run(stop))
+                if measuring():
+                    group.create_task(figures.run(stop))
                 await tailer.run(stop)
                 sending.cancel()
 

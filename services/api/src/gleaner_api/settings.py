@@ -66,6 +66,13 @@ class ApiSettings(BaseSettings):
         description="How long that look may take; a document that takes longer is let in, and judged by the worker.",
     )
 
+    queue_metrics_interval: Seconds = Field(
+        default=timedelta(seconds=15),
+        gt=timedelta(0),
+        validation_alias="GLEANER_QUEUE_METRICS_INTERVAL_S",
+        description="How often the queue and the log are read for metrics, where there are any.",
+    )
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if not self.extractor_names:

@@ -20,18 +20,18 @@ class Grounder:
 
     def __init__(self, settings: GrounderSettings | None = None) -> None:
         settings = settings or GrounderSettings()
-        self._children = ChildPool(
+        self.children = ChildPool(
             "gleaner_bbox_worker.child", settings.limits, work="looking for the boxes", children=settings.children
         )
 
     async def __aenter__(self) -> Self:
-        await self._children.__aenter__()
+        await self.children.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._children.__aexit__(kind, error, traceback)
+        await self.children.__aexit__(kind, error, traceback)
 
     async def ground(
         self, result: results_pb2.ExtractionResult, schema: schemas_pb2.Schema, pages: pages_pb2.ReadDocuments
@@ -43,7 +43,7 @@ class Grounder:
         began = time.monotonic_ns()
         asked = bbox_worker_pb2.GroundRequest(result=result, schema=schema, pages=pages)
         with span(_tracer, "ground", attributes={names.PAGES: sum(len(one.pages) for one in pages.documents)}):
-            _, answer = await self._children.ask({}, asked.SerializeToString())
+            _, answer = await self.children.ask({}, asked.SerializeToString())
             grounded = bbox_worker_pb2.GroundResponse.FromString(answer).result
         stage = grounded.stages.add(stage="ground")
         stage.duration.FromNanoseconds(time.monotonic_ns() - began)

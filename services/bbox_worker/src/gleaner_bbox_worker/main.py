@@ -10,9 +10,9 @@ from gleaner_bbox_worker.settings import BboxWorkerSettings
 from gleaner_repo import JobRepository, open_database
 from gleaner_rpc import build_server, serve
 from gleaner_rpc.process import run_service
-from gleaner_runner import Runner, Slots
+from gleaner_runner import Runner, Slots, observe_slots
 from gleaner_runner.servicer import OfferServicer
-from gleaner_telemetry import installed
+from gleaner_telemetry import DatabaseMetrics, installed, observe_children
 
 GROUND = "/gleaner.internal.v1.BboxWorkerService/Ground"
 
@@ -21,9 +21,13 @@ async def main(settings: BboxWorkerSettings) -> None:
     """Serves and runs refinements until SIGTERM, then drains."""
     async with AsyncExitStack() as stack:
         stack.enter_context(installed("bbox_worker", settings.otel))
-        database = await stack.enter_async_context(open_database(settings.database, name="gleaner-bbox-worker"))
+        database = await stack.enter_async_context(
+            open_database(settings.database, name="gleaner-bbox-worker", watch=DatabaseMetrics())
+        )
         grounder = await stack.enter_async_context(Grounder(settings.grounder))
         slots = Slots(settings.runner.slots)
+        observe_children({"ground": grounder.children})
+        observe_slots(slots)
         jobs = JobRepository(database, max_lapses=settings.runner.max_lapses)
         runner = Runner(RefinementLeg(settings=settings.leg, grounder=grounder), jobs, slots, settings.runner)
         server = build_server(

@@ -8,15 +8,16 @@ from gleaner_documents import PageReader
 from gleaner_repo import DeliveryRepository, DocumentRepository, JobRepository, open_database
 from gleaner_rpc import Offers, Peers, addresses, build_server, serve
 from gleaner_rpc.process import run_service
-from gleaner_runner import Runner, Slots
+from gleaner_runner import Runner, Slots, observe_slots
 from gleaner_runner.servicer import OfferServicer
-from gleaner_telemetry import installed
+from gleaner_telemetry import DatabaseMetrics, installed, observe_children
 from gleaner_worker.extractors.catalogue import catalogue
 from gleaner_worker.extractors.embedded import EmbeddedExtractor
 from gleaner_worker.leg import ExtractionLeg
 from gleaner_worker.pipeline import Pipeline
 from gleaner_worker.servicer import WorkerServicer
 from gleaner_worker.settings import WorkerSettings
+from gleaner_worker.telemetry import CountedReader
 from gleaner_worker.webhooks import Poster, Sender
 
 EXTRACT = "/gleaner.internal.v1.WorkerService/Extract"
@@ -26,7 +27,9 @@ async def main(settings: WorkerSettings) -> None:
     """Serves and runs jobs until SIGTERM, then drains."""
     async with AsyncExitStack() as stack:
         stack.enter_context(installed("worker", settings.otel))
-        database = await stack.enter_async_context(open_database(settings.database, name="gleaner-worker"))
+        database = await stack.enter_async_context(
+            open_database(settings.database, name="gleaner-worker", watch=DatabaseMetrics())
+        )
         reader = await stack.enter_async_context(PageReader(settings.reader))
         embedded = await stack.enter_async_context(EmbeddedExtractor(settings.extractor))
         refiners = await stack.enter_async_context(
@@ -35,7 +38,7 @@ async def main(settings: WorkerSettings) -> None:
         offers = Offers(refiners, settings.channels)
         poster = await stack.enter_async_context(Poster.opened(settings.webhooks))
         sender = Sender(DeliveryRepository(database), poster, settings.webhooks, grace=settings.run_grace)
-        pipeline = Pipeline(reader, catalogue(embedded, settings.model))
+        pipeline = Pipeline(CountedReader(reader), catalogue(embedded, settings.model))
         slots = Slots(settings.runner.slots)
         jobs = JobRepository(database, max_lapses=settings.runner.max_lapses)
         leg = ExtractionLeg(
@@ -46,6 +49,8 @@ async def main(settings: WorkerSettings) -> None:
             refiners=offers,
             webhooks=sender.wake,
         )
+        observe_children({"read": reader.children, "extract": embedded.children})
+        observe_slots(slots)
         runner = Runner(leg, jobs, slots, settings.runner)
         server = build_server(
             settings.grpc,

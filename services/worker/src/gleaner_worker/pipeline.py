@@ -4,13 +4,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from opentelemetry import trace
 from opentelemetry.trace import Span
 
 from gleaner.v1 import documents_pb2, extraction_pb2, results_pb2
 from gleaner_core.errors import DocumentError, ModelUnknown, TooManyPages
-from gleaner_documents import OcrMode, PageReader, ReadDocument, ReadOutcome, TextSource
+from gleaner_documents import OcrMode, ReadDocument, ReadOutcome, TextSource
 from gleaner_telemetry import names, span
 from gleaner_worker.extractors.port import Extractor
 from gleaner_worker.validation import validate
@@ -46,10 +47,20 @@ class Extracted:
     pages: tuple[ReadDocument, ...]
 
 
+class Reader(Protocol):
+    """Reads documents: `gleaner_documents.PageReader`."""
+
+    async def read(
+        self, name: str, content: bytes, *, media_type: str, ocr: OcrMode, max_pages: int | None
+    ) -> ReadOutcome:
+        """The pages of a document. Raises WorkError."""
+        ...
+
+
 class Pipeline:
     """Runs the stages. `extractors` by the name that requests call them, the default under the empty name."""
 
-    def __init__(self, reader: PageReader, extractors: Mapping[str, Extractor]) -> None:
+    def __init__(self, reader: Reader, extractors: Mapping[str, Extractor]) -> None:
         self._reader = reader
         self._extractors = extractors
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from openai import AsyncOpenAI
 from pydantic_ai import Agent, NativeOutput, StructuredDict, exceptions
+from pydantic_ai.models import Model
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -21,6 +22,7 @@ from gleaner_core.errors import ModelRefused, ModelRejected, ModelThrottled, Mod
 from gleaner_documents.pages import Page, ReadDocument
 from gleaner_worker.extractors.embedded.cells import Sheet
 from gleaner_worker.extractors.embedded.classify import choose_type
+from gleaner_worker.extractors.measured import MeasuredModel
 from gleaner_worker.extractors.model_answer import Answers
 from gleaner_worker.extractors.model_schema import Json, answer_schema, batches
 from gleaner_worker.extractors.port import Extraction
@@ -49,7 +51,8 @@ class ModelExtractor:
         """The values the model reads; raises ModelThrottled, ModelUnavailable, ModelRefused or ModelRejected."""
         named = {document.name: document.document_type for document in request.documents}
         async with _client(self._settings) as client:
-            call = _Call(OpenAIChatModel(self._settings.name, provider=OpenAIProvider(openai_client=client)))
+            model = OpenAIChatModel(self._settings.name, provider=OpenAIProvider(openai_client=client))
+            call = _Call(MeasuredModel(model))
             results, problems = [], []
             for document in documents:
                 result, found = await _one(call, document, request.schema, named.get(document.name, ""))
@@ -147,7 +150,7 @@ def _lines(page: Page) -> list[str]:
 class _Call:
     """Calls of one request, and the tokens they took."""
 
-    def __init__(self, model: OpenAIChatModel) -> None:
+    def __init__(self, model: Model) -> None:
         self._model = model
         self.input_tokens = 0
         self.output_tokens = 0

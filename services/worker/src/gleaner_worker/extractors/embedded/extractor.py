@@ -29,7 +29,7 @@ class EmbeddedExtractor:
 
     def __init__(self, settings: ExtractorSettings | None = None) -> None:
         settings = settings or ExtractorSettings()
-        self._children = ChildPool(
+        self.children = ChildPool(
             "gleaner_worker.extractors.embedded.child",
             settings.limits,
             work="looking for the values",
@@ -37,13 +37,13 @@ class EmbeddedExtractor:
         )
 
     async def __aenter__(self) -> Self:
-        await self._children.__aenter__()
+        await self.children.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._children.__aexit__(kind, error, traceback)
+        await self.children.__aexit__(kind, error, traceback)
 
     async def extract(self, documents: Sequence[ReadDocument], request: extraction_pb2.ExtractionRequest) -> Extraction:
         """The values of each document; what stands on a page is no reason to fail.
@@ -61,7 +61,7 @@ class EmbeddedExtractor:
     ) -> results_pb2.DocumentResult:
         [read] = artefact.to_pb([document]).documents
         asked = children_pb2.ExtractDocumentRequest(document=read, schema=schema, document_type=document_type)
-        _, answer = await self._children.ask({}, asked.SerializeToString())
+        _, answer = await self.children.ask({}, asked.SerializeToString())
         return results_pb2.DocumentResult.FromString(answer)
 
 
