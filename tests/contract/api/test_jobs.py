@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import AsyncIterable
 from datetime import timedelta
 
 import grpc
@@ -9,6 +10,7 @@ from google.rpc import error_details_pb2
 from gleaner.internal.v1 import stored_pb2
 from gleaner.v1 import jobs_pb2 as pb
 from gleaner_core.errors import JobError
+from gleaner_repo import DatabaseSettings, open_database
 from support.api import RESULT, Api, claimed, id_of
 from support.grpc_errors import detail, fields, reason, refused
 from support.requests import PDF, a_submit
@@ -159,10 +161,34 @@ class TestResult:
 
         assert (await asyncio.wait_for(end, 10)).job.refinement == pb.REFINEMENT_STATE_CANCELLED
 
+    async def test_who_waits_for_one_job_waits_for_no_other_writer_of_the_server(
+        self, api: Api, served: tuple[str, str]
+    ) -> None:
+        """What holds back the log, and with it all groups, holds back nobody who waits for a job or watches it."""
+        job = await api.submitted()
+        async with (
+            open_database(DatabaseSettings(database_url=served[1], database_pool_size=1)) as database,
+            database.pool.acquire() as other,
+            other.transaction(),
+        ):
+            await other.execute("SELECT pg_current_xact_id()")
+            waiting = asyncio.ensure_future(
+                api.stub.GetJobResult(pb.GetJobResultRequest(name=job.name, wait_timeout=seconds(30)))
+            )
+            stream = api.stub.WatchJob(pb.WatchJobRequest(name=job.name), timeout=20)
+            watching = asyncio.ensure_future(_events(stream))
+            await api.jobs.mark_succeeded((await claimed(api, job)).lease, RESULT.SerializeToString())
+            assert (await asyncio.wait_for(waiting, 4)).result == RESULT
+            assert (await asyncio.wait_for(watching, 4))[-1] == "job.succeeded"
+
     async def test_nobody_has_no_result(self, api: Api) -> None:
         answer = await refused(api.stub.GetJobResult(pb.GetJobResultRequest(name=NOBODY)))
 
         assert answer.code() is Code.NOT_FOUND
+
+
+async def _events(stream: AsyncIterable[pb.WatchJobResponse]) -> list[str]:
+    return [message.event.type async for message in stream if message.HasField("event")]
 
 
 class TestWatch:

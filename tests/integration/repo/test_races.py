@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 from gleaner_core.errors import JobError
 from gleaner_core.states import State
 from gleaner_repo import Database, JobRepository
+from gleaner_repo.jobs import STATEMENTS
+from gleaner_repo.moves import EVENT_NAMES
 from support.jobs import LEASE, NO_LEASE, RESULT, TENANT, Events, a_job, race, refining, running, submitted
 
 ROUNDS = 40
@@ -218,3 +220,27 @@ async def test_jobs_end_once_whatever_everybody_does_to_them(jobs: JobRepository
 
     await race(*[worker] * 6, *[meddler] * 3)
     await events.check(ids)
+
+
+async def test_the_order_of_a_jobs_moves_is_their_seq_whatever_their_place_in_the_log(
+    jobs: JobRepository, database: Database, events: Events
+) -> None:
+    """A statement over several jobs has its place in the log from its first lock on. While it waits for the next, a job
+    that it comes to later may be moved by another, with a later place: by place the last word would be `rescued`."""
+    first, blocked, last = sorted([claimed.id for claimed in [await running(jobs, lease=NO_LEASE) for _ in range(3)]])
+    cancel = STATEMENTS["cancel_even_running"]
+    async with database.pool.acquire() as other, database.pool.acquire() as canceller:
+        pid = canceller.get_server_pid()
+        async with other.transaction():
+            await other.execute("SELECT FROM queue WHERE id = $1 FOR UPDATE", blocked)
+            cancelling = asyncio.create_task(canceller.fetch(cancel, [first, blocked, last], TENANT, "together"))
+            while not await database.fetch("SELECT FROM pg_locks WHERE pid = $1 AND NOT granted", pid):
+                await asyncio.sleep(0.005)
+            rescued = await jobs.rescue()
+            assert last in {moved.id for moved in rescued["rescue"]}
+        assert len(await cancelling) == 3
+
+    assert (await events.types(last))[-2:] == ["job.rescued", "job.cancelled"]
+    places = await database.fetch("SELECT type FROM events WHERE job_id = $1 ORDER BY era, xid, id", last)
+    assert [EVENT_NAMES[row["type"]] for row in places][-2:] == ["job.cancelled", "job.rescued"]
+    await events.check([first, blocked, last])

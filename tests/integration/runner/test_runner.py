@@ -1,13 +1,15 @@
 """The loop under fire: what it promises when leases are lost, answers do not come, and the database goes away."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from gleaner_core.errors import DocumentDamaged, ModelThrottled
+from gleaner_core.errors import DocumentDamaged, ModelThrottled, Unavailable
 from gleaner_core.states import State
-from gleaner_repo import ClaimedJob, JobRepository
+from gleaner_repo import ClaimedJob, Database, JobRepository, Lease, Renewal
 from gleaner_repo.moves import SUSPECT_LAPSES
+from gleaner_runner import Runner, Slots
 from support.jobs import NO_LEASE, TENANT, Events, a_job, submitted
 from support.legs import QUICK, Started, TestLeg
 from support.proxy import Proxy
@@ -259,6 +261,118 @@ async def test_a_job_that_lost_two_leases_runs_alone(jobs: JobRepository, starte
             await leg.made.get()
     assert together[suspect] == 1
     assert max(together[other] for other in others) > 1
+
+
+class LateAnswers(JobRepository):
+    """Renews at once, and tells what came of it when it is let go."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.renewed: asyncio.Queue[Renewal] = asyncio.Queue()
+        self.let_go = asyncio.Event()
+
+    async def renew(self, leases: Iterable[Lease], lease: timedelta) -> Renewal:
+        renewal = await super().renew(leases, lease)
+        self.renewed.put_nowait(renewal)
+        await self.let_go.wait()
+        return renewal
+
+
+async def test_a_job_that_was_claimed_while_a_renewal_was_under_way_is_not_taken_for_lost(
+    jobs: JobRepository, database: Database
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        await go_on.wait()
+        return b"done"
+
+    go_on, stop = asyncio.Event(), asyncio.Event()
+    leg, late = TestLeg(work, lease=timedelta(seconds=30)), LateAnswers(database)
+    runner = Runner(leg, late, Slots(QUICK.slots), QUICK)
+    async with asyncio.timeout(LONG), asyncio.TaskGroup() as group:
+        group.create_task(runner.run(stop))
+        [first] = await submitted(jobs)
+        await leg.started.get()
+        assert {lease.job_id for lease in (await late.renewed.get()).kept} == {first}
+        [second] = await submitted(jobs)  # while that answer is under way
+        runner.offer()
+        await leg.started.get()
+        late.let_go.set()
+        assert {lease.job_id for lease in (await late.renewed.get()).kept} == {first, second}
+        assert leg.stopped.empty()
+        go_on.set()
+        assert {(await leg.made.get())[0] for _ in range(2)} == {first, second}
+        stop.set()
+    for job_id in (first, second):
+        assert [event.type for event in await jobs.events_of({job_id: 0})] == [
+            "job.submitted",
+            "job.started",
+            "job.succeeded",
+        ]
+
+
+async def test_a_slot_is_free_when_the_work_has_stopped_and_not_when_its_lease_is_lost(
+    jobs: JobRepository, started: Started
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        if job.id != first:
+            return b"next"
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopping.set()
+            await stopped.wait()
+        raise AssertionError
+
+    stopping, stopped = asyncio.Event(), asyncio.Event()
+    [first] = await submitted(jobs)
+    leg = TestLeg(work)
+    async with asyncio.timeout(LONG), started(leg, QUICK.model_copy(update={"slots": 1})) as runner:
+        await leg.started.get()
+        await jobs.mark_cancelled(TENANT, first, running=True)
+        await stopping.wait()
+        [second] = await submitted(jobs)
+        assert runner.offer() == 0
+        assert (await jobs.get(TENANT, [second]))[second].state is State.QUEUED
+        stopped.set()
+        assert await leg.made.get() == (second, "mark_succeeded")
+    assert leg.most_running == 1
+
+
+async def test_a_holder_that_hears_nothing_stops_before_anybody_may_take_its_jobs(
+    jobs: JobRepository, database: Database, started: Started, proxy: Proxy
+) -> None:
+    [job_id] = await submitted(jobs)
+    leg = TestLeg(for_ever, lease=timedelta(seconds=3))
+    async with asyncio.timeout(LONG), started(leg):
+        await leg.started.get()
+        proxy.cut()
+        assert await leg.stopped.get() == job_id
+        row = await database.fetchrow(
+            "SELECT lease_expires_at - clock_timestamp() AS left FROM queue WHERE id = $1", job_id
+        )
+        proxy.mend()
+    assert row and timedelta(0) < row["left"] < timedelta(seconds=1)
+
+
+async def test_a_database_that_keeps_a_run_from_its_work_is_not_the_jobs_failure(
+    jobs: JobRepository, events: Events, started: Started
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        if job.lease.token == 1:
+            raise Unavailable  # when it wanted its document
+        return b"then"
+
+    [job_id] = await submitted(jobs)
+    leg = TestLeg(work, max_attempts=1)
+    async with asyncio.timeout(LONG), started(leg):
+        assert await leg.made.get() == (job_id, "mark_succeeded")
+    assert await events.types(job_id) == [
+        "job.submitted",
+        "job.started",
+        "job.handed_back",
+        "job.started",
+        "job.succeeded",
+    ]
 
 
 async def _through(jobs: JobRepository, leg: TestLeg, count: int = 30) -> None:

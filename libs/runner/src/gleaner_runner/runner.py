@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _SHORTEST_PAUSE_S = 0.05
 _WATERMARK_MARGIN = timedelta(seconds=5)
 _FULL_LOOK_S = 1.0
-_FENCE_S = 0.25
+_LONGEST_MARGIN_S = 0.5
 _ASK_AGAIN_S = 1.0  # a lease of three heartbeats has no slack for two renewals without an answer
 
 
@@ -45,6 +45,7 @@ class Runner:
         self._slots = slots
         self._settings = settings
         self._lease_s = leg.settings.lease.total_seconds()
+        self._margin_s = min(_LONGEST_MARGIN_S, self._lease_s / 10)
         self._ask_again = min(_ASK_AGAIN_S, settings.heartbeat_s)
         self._held: dict[Lease, asyncio.Task[None]] = {}
         self._finishing: set[Lease] = set()
@@ -260,10 +261,13 @@ class Runner:
                 pause = self._ask_again
 
     async def _fence(self) -> None:
-        """Stops what has run out by our own count, however long the database takes to answer."""
+        """Stops what is about to run out by our own count, however long the database takes to answer.
+
+        Before anybody else may take it, and not after: work takes a moment to stop.
+        """
         while True:
-            await asyncio.sleep(_FENCE_S)
-            self._drop({lease for lease in self._held if lease.lapsed()})
+            await asyncio.sleep(self._margin_s / 2)
+            self._drop({lease for lease in self._held if lease.left <= self._margin_s})
 
     def _drop(self, leases: set[Lease] | frozenset[Lease]) -> None:
         for lease in leases:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -24,6 +25,15 @@ class RunnerSettings(BaseSettings):
     run_grace_s: float = Field(
         default=25, ge=0, description="How long runs may go on after SIGTERM before they are handed back."
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.retry_base_delay_s > self.retry_max_delay_s:
+            raise ValueError(
+                f"the first back-off of {self.retry_base_delay_s:g} s is longer than the longest of"
+                f" {self.retry_max_delay_s:g} s. Lower GLEANER_RETRY_BASE_DELAY_S or raise GLEANER_RETRY_MAX_DELAY_S"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,72 @@
+"""Settings that do not fit together are refused when a process starts, with the way out."""
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from gleaner_runner import RunnerSettings
+from gleaner_stack.supervisor import SCRIPTS
+
+PAGE = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
+DEFAULTS = dict(re.findall(r"^\| `GLEANER_(\w+)` \| `([^`]*)` \|", PAGE, re.MULTILINE))
+
+
+async def refusal(command: str, **settings: str) -> str:
+    """What the command says when it refuses to start."""
+    process = await asyncio.create_subprocess_exec(
+        SCRIPTS / command,
+        env=os.environ | {"GLEANER_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"} | settings,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        _, told = await process.communicate()
+    assert process.returncode == 2
+    return told.decode()
+
+
+@pytest.mark.parametrize(
+    ("command", "lease"),
+    [("gleaner-worker", "GLEANER_JOB_RUN_LEASE_S"), ("gleaner-bbox-worker", "GLEANER_BBOX_REFINE_LEASE_S")],
+)
+async def test_a_lease_shorter_than_three_heartbeats_is_refused_with_both_ways_out(command: str, lease: str) -> None:
+    told = await refusal(command, GLEANER_HEARTBEAT_S="6", **{lease: "12"})
+
+    assert f"{lease} is 12 s, less than three heartbeats of 6 s" in told
+    assert f"Raise {lease} to 18 or lower GLEANER_HEARTBEAT_S to 4" in told
+
+
+async def test_a_first_back_off_that_is_longer_than_the_longest_is_refused() -> None:
+    told = await refusal("gleaner-worker", GLEANER_RETRY_BASE_DELAY_S="10", GLEANER_RETRY_MAX_DELAY_S="5")
+
+    assert "Lower GLEANER_RETRY_BASE_DELAY_S or raise GLEANER_RETRY_MAX_DELAY_S" in told
+
+
+async def test_what_is_no_number_is_told_by_name_and_without_its_value() -> None:
+    told = await refusal("gleaner-reaper", GLEANER_RETENTION_S="a-secret")
+
+    assert "GLEANER_RETENTION_S" in told
+    assert "a-secret" not in told
+
+
+def test_defaults_fit() -> None:
+    assert RunnerSettings()
+
+
+def test_the_settings_have_the_names_that_operators_know() -> None:
+    known = {
+        "ASYNC_TIMEOUT_S": "1200",
+        "JOB_RUN_LEASE_S": "15",
+        "BBOX_REFINE_LEASE_S": "15",
+        "BBOX_REFINE_TIMEOUT_S": "600",
+        "RETRY_BASE_DELAY_S": "5",
+        "RETRY_MAX_DELAY_S": "300",
+        "JOB_MAX_ATTEMPTS": "3",
+        "BBOX_REFINE_MAX_ATTEMPTS": "3",
+        "QUEUED_ORPHAN_THRESHOLD_S": "600",
+        "PARTIAL_SUCCEEDED_ORPHAN_THRESHOLD_S": "1320",
+        "REAPER_SWEEP_INTERVAL_S": "60",
+    }
+    assert {name: f"{float(DEFAULTS[name]):g}" for name in known} == known
