@@ -267,3 +267,18 @@ async def test_a_drain_ends_streams_lets_calls_finish_and_takes_no_more(started:
 
     assert (ended.code(), reason(ended)) == (Code.UNAVAILABLE, "DRAINING")
     assert (late.code(), reason(late)) == (Code.UNAVAILABLE, "DRAINING")
+
+
+async def test_clients_are_asked_to_connect_anew_and_lose_no_call(started: Any, script: Any) -> None:
+    """Else new replicas would get nothing: a client looks for them only when a connection ends."""
+    peers: set[str] = set()
+
+    async def tell(context: Context) -> pb.GetJobResponse:
+        peers.add(context.peer())
+        return pb.GetJobResponse(job=pb.Job(name=NAME))
+
+    script.get = tell
+    async with started(GLEANER_MAX_CONNECTION_AGE_S=0.5) as running, asyncio.timeout(20):
+        while len(peers) < 3:
+            assert (await running.jobs.GetJob(pb.GetJobRequest(name=NAME))).job.name == NAME
+            await asyncio.sleep(0.02)

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 
 from opentelemetry import trace
 
-from gleaner_telemetry import metrics, names
+from gleaner_telemetry import failed, metrics, names, span
+
+_tracer = trace.get_tracer("gleaner.reaper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class LastSweep:
     @contextmanager
     def recorded(self) -> Iterator["Record"]:
         """A span over a sweep. Its end is written down if the whole of it was done."""
-        with trace.get_tracer("gleaner.reaper").start_as_current_span("sweep") as span:
-            record = Record(span, self._counts)
+        with span(_tracer, "sweep") as made:
+            record = Record(made, self._counts)
             yield record
             if record.whole:
                 self._ended = time.time()
@@ -57,9 +59,9 @@ class LastSweep:
 class Record:
     """A sweep under way."""
 
-    def __init__(self, span: trace.Span, counts: dict[tuple[str, str], int]) -> None:
+    def __init__(self, made: trace.Span, counts: dict[tuple[str, str], int]) -> None:
         self.whole = True
-        self._span = span
+        self._span = made
         self._counts = counts
 
     def add(self, swept: Swept) -> None:
@@ -70,5 +72,4 @@ class Record:
     def failed(self, error: Exception) -> None:
         """A part of the sweep could not be done."""
         self.whole = False
-        self._span.set_attribute(names.ERROR_TYPE, type(error).__name__)
-        self._span.set_status(trace.StatusCode.ERROR)
+        failed(self._span, type(error).__name__)
