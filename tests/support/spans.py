@@ -72,6 +72,11 @@ def _value(value: AnyValue) -> Any:
     return getattr(value, kind) if kind else None
 
 
+def of(spans: Iterable[Seen], trace: str) -> list[Seen]:
+    """The spans of that trace."""
+    return [span for span in spans if span.trace == trace]
+
+
 def named(spans: Iterable[Seen], name: str) -> list[Seen]:
     """The spans of that name, in the order they began."""
     return sorted((span for span in spans if span.name == name), key=lambda span: span.begun)
@@ -96,3 +101,44 @@ def way_to(span: Seen, spans: Sequence[Seen]) -> list[str]:
         span = by_place[span.trace, span.parent]
         way.append(span.name)
     return way[::-1]
+
+
+_WANTED: dict[str, set[str]] = {
+    "rpc.system.name": {"rpc.method", "rpc.response.status_code"},
+    "messaging.system": {"messaging.operation.name", "messaging.operation.type", "messaging.destination.name"},
+    "http.request.method": {"server.address", "server.port", "url.full"},
+    "gen_ai.operation.name": {"gen_ai.provider.name", "gen_ai.request.model", "server.address"},
+}
+_KINDS = {
+    "send": "PRODUCER",
+    "receive": "CLIENT",
+    "process": "CONSUMER",
+    "settle": "CLIENT",
+}
+
+
+def against_the_conventions(span: Seen) -> Iterator[str]:
+    """What is wrong with a span: attributes that are missing, a kind or a name that does not fit."""
+    who, has = f"{span.service}: {span.name}", span.attributes
+    for mark, wanted in _WANTED.items():
+        if mark in has and not wanted <= has.keys():
+            yield f"{who} lacks {sorted(wanted - has.keys())}"
+    if "rpc.system.name" in has:
+        if span.kind == "CLIENT" and "server.address" not in has:
+            yield f"{who} does not say whom it calls"
+        if span.name != has["rpc.method"] or span.kind not in ("CLIENT", "SERVER"):
+            yield f"{who} is no name or kind of a call"
+    if operation := has.get("messaging.operation.type"):
+        if span.kind != _KINDS[operation]:
+            yield f"{who} is {span.kind}, and {operation}s"
+        if span.name != f"{has['messaging.operation.name']} {has['messaging.destination.name']}":
+            yield f"{who} is no name of a messaging span"
+        if operation in ("receive", "process") and not span.links:
+            yield f"{who} is not linked to what made its message"
+    if "gen_ai.operation.name" in has and span.name != f"{has['gen_ai.operation.name']} {has['gen_ai.request.model']}":
+        yield f"{who} is no name of a model's span"
+    if span.error != ("error.type" in has):
+        yield f"{who} has an error and no kind of it, or the other way round"
+    for needed in ("service.name", "service.version", "service.instance.id"):
+        if needed not in span.resource and span.service.startswith("gleaner-"):
+            yield f"{who}'s resource lacks {needed}"
