@@ -7,7 +7,7 @@ of all that came, and then of what comes.
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import grpc.aio
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs_pb
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics_pb
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace_pb
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from support.spans import Seen, seen
 
@@ -93,11 +94,15 @@ class OtlpReceiver:
                         return found
         raise AssertionError(f"not content with {sorted((span.service, span.name) for span in found)}")
 
-    async def logs(self, patience: float = 30.0) -> AsyncIterator[logs_pb.ExportLogsServiceRequest]:
-        """What comes of logs, request by request."""
+    async def logs(self, patience: float = 60.0) -> AsyncGenerator[tuple[str, LogRecord], None]:
+        """All that was logged, and what is from here on, each with its service; for so many seconds."""
         async with asyncio.timeout(patience):
             async for message in self._told("Logs"):
-                yield logs_pb.ExportLogsServiceRequest.FromString(message)
+                for group in logs_pb.ExportLogsServiceRequest.FromString(message).resource_logs:
+                    who = {pair.key: pair.value.string_value for pair in group.resource.attributes}
+                    for scope in group.scope_logs:
+                        for record in scope.log_records:
+                            yield who["service.name"], record
 
     async def _told(self, what: str) -> AsyncIterator[bytes]:
         async with grpc.aio.insecure_channel(self.address, options=_LARGE) as channel:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 
 import pytest
 import pytest_asyncio
@@ -37,6 +38,7 @@ async def suite(postgres: Databases, receiver: OtlpReceiver, model: OpenAiServer
         "GLEANER_MODEL_NAME": "m",
         "GLEANER_MODEL_BASE_URL": model.base_url,
         "GLEANER_EXTRACTORS": "embedded,openai:m",
+        "OTEL_LOGS_EXPORTER": "otlp",
     }
     async with traced_suite(postgres, receiver.endpoint, **settings) as made:
         yield made
@@ -176,3 +178,21 @@ def chats(spans: list[Seen]) -> list[Seen]:
 
 def sweeps(spans: list[Seen]) -> list[Seen]:
     return named(spans, "sweep")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_logs_go_where_traces_go_and_belong_to_them(
+    suite: TracedSuite, receiver: OtlpReceiver, webhooks: WebhookReceiver
+) -> None:
+    trace = await suite.call("--callback", webhooks.url)
+    said, service = "", ""
+    async with aclosing(receiver.logs()) as logs:
+        async for each, record in logs:
+            said, service = f"{said}{record}", each
+            if record.trace_id.hex() == trace and record.body.string_value.startswith("a webhook is"):
+                break
+
+    facts = {pair.key: pair.value for pair in record.attributes}
+    assert service == "gleaner-worker"
+    assert facts.keys() >= {"job", "tenant", "attempt", "webhook", "status"}
+    assert [text for text in CONTENT if text in said] == []

@@ -11,6 +11,8 @@ from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
 
+from opentelemetry import trace
+
 from gleaner_core.errors import Unavailable
 from gleaner_core.version import VERSION
 from gleaner_repo import ClaimedDelivery, Content, DeliveryLease, DeliveryRepository, DeliveryState, Tried
@@ -133,15 +135,17 @@ class Sender:
             circuit = self._circuits.of(delivery.tenant_id, delivery.url)
             if (wait := await circuit.enter()) is not None:
                 await self._put_back(delivery, "put_off", wait)
-            elif tried := await self._send(delivery, circuit):
-                await self._finish(delivery, tried)
+            elif sent := await self._send(delivery, circuit):
+                tried, span = sent
+                with trace.use_span(span):  # it has ended; what is logged of it belongs to it all the same
+                    await self._finish(delivery, tried)
 
-    async def _send(self, delivery: ClaimedDelivery, circuit: Circuit) -> Tried | None:
+    async def _send(self, delivery: ClaimedDelivery, circuit: Circuit) -> tuple[Tried, trace.Span] | None:
         """A try, with its place in the circuit, which it leaves; None if the lease has run out meanwhile."""
         try:
             content = await self._deliveries.content(delivery, self._settings.result_max_bytes)
             if content is None:
-                return Tried(DeliveryState.DEAD, error="JOB_GONE")
+                return Tried(DeliveryState.DEAD, error="JOB_GONE"), trace.INVALID_SPAN
             if delivery.lease.lapsed():  # the process stood still: somebody else has it
                 return None
             with send_span(delivery, content) as span:
@@ -152,7 +156,7 @@ class Sender:
                 tried = self._judged(delivery, answer)
                 span.set_attribute(names.OUTCOME, tried.state.lower())
                 self._instruments.tried(tried.state.lower(), tried.error, took)
-                return tried
+                return tried, span
         finally:
             circuit.leave()
 
