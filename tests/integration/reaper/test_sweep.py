@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from gleaner_core.errors import JobError
 from gleaner_core.states import Refinement, State
 from gleaner_repo import (
@@ -25,15 +27,18 @@ from gleaner_repo import (
 )
 from gleaner_stack.supervisor import SCRIPTS
 from support.jobs import LEASE, NO_LEASE, TENANT, Events, a_job, refining, running, submitted
+from support.otlp_receiver import otlp_receiver
+from support.spans import named
 
 AT_ONCE = timedelta(0)
 ERROR = JobError("WORK_TIMEOUT", "took too long", retryable=True)
 
 
-async def swept(database_url: str, **settings: str) -> Counter[str]:
-    """What one run of the command counted, by class and count."""
-    process = await asyncio.create_subprocess_exec(
+async def reaper(database_url: str, *options: str, **settings: str) -> asyncio.subprocess.Process:
+    """The command, started."""
+    return await asyncio.create_subprocess_exec(
         SCRIPTS / "gleaner-reaper",
+        *options,
         env=os.environ
         | {
             "GLEANER_DATABASE_URL": database_url,
@@ -47,6 +52,11 @@ async def swept(database_url: str, **settings: str) -> Counter[str]:
         },
         stdout=asyncio.subprocess.PIPE,
     )
+
+
+async def swept(database_url: str, **settings: str) -> Counter[str]:
+    """What one run of the command counted, by class and count."""
+    process = await reaper(database_url, **settings)
     answer, _ = await process.communicate()
     assert process.returncode == 0
     lines: list[dict[str, Any]] = [json.loads(line) for line in answer.splitlines()]
@@ -180,3 +190,41 @@ async def test_what_is_to_be_kept_for_ever_is_kept(database_url: str) -> None:
         assert not any(count for what, count in counts.items() if what.endswith("removed"))
         assert await jobs.get(TENANT, [job_id])
         assert await documents.get(TENANT, digest)
+
+
+async def test_a_sweep_leaves_its_span_with_what_it_counted_though_its_process_ends(database_url: str) -> None:
+    async with open_database(DatabaseSettings(database_url=database_url)) as database:
+        await running(JobRepository(database), lease=NO_LEASE)
+    async with otlp_receiver() as receiver:
+        await swept(database_url, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint)
+        [sweep] = named(await receiver.spans(lambda seen: named(seen, "sweep")), "sweep")
+
+    counts = dict(sweep.events)
+    assert (counts["stale_running"]["found"], counts["stale_running"]["rescued"]) == (1, 1)
+    assert counts["old_jobs"]["removed"] == 0
+    assert not sweep.error
+
+
+@pytest.mark.parametrize("options", [[], ["--loop"]], ids=["once", "loop"])
+async def test_one_that_is_told_to_end_ends_at_once_and_tells_what_it_did(
+    database_url: str, options: list[str]
+) -> None:
+    async with open_database(DatabaseSettings(database_url=database_url)) as database:
+        await running(JobRepository(database), lease=NO_LEASE)
+    async with otlp_receiver() as receiver:
+        process = await reaper(
+            database_url,
+            *options,
+            GLEANER_JOB_RUN_LEASE_S="600",  # for so long it waits within the sweep
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint,
+        )
+        assert process.stdout
+        async with asyncio.timeout(30):
+            while json.loads(await process.stdout.readline())["orphans"] != "pending_refinement":
+                pass
+            process.terminate()
+            assert await process.wait() == (0 if options else 1)
+        [sweep] = named(await receiver.spans(lambda seen: named(seen, "sweep")), "sweep")
+
+    assert "stale_queued" in dict(sweep.events)
+    assert not sweep.error
