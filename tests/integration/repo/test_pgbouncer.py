@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from gleaner_core.errors import JobError, Unavailable
-from gleaner_repo import Database, DatabaseSettings, GroupRepository, JobRepository, open_database
+from gleaner_repo import Database, DatabaseSettings, GroupRepository, JobRepository, Retention, open_database
 from gleaner_repo.migrate import migrate
 from gleaner_repo.pool import FORGETFUL_POOLER
 from support.jobs import LEASE, NO_LEASE, RESULT, TENANT, Events, refining, running, submitted
@@ -82,6 +82,16 @@ async def test_groups_are_read(jobs: JobRepository, database: Database) -> None:
     assert batch.reached
     assert {logged.event.job_id for logged in batch.events} == set(ids)
     assert await groups.ack(lease, batch.reached, len(ids), LEASE) == 0
+
+
+async def test_what_is_old_is_removed(jobs: JobRepository, database: Database) -> None:
+    for job_id in await submitted(jobs, 3):
+        await jobs.mark_cancelled(TENANT, job_id)
+    retention = Retention(database, batch=2)
+
+    classes = (retention.jobs, retention.deliveries, retention.events, retention.parked, retention.documents)
+    removed = [sum([count async for count in batches(timedelta(0))]) for batches in classes]
+    assert removed == [3, 0, 6, 0, 0]
 
 
 async def test_it_is_ready_and_its_migrations_are_taken_through_it(
