@@ -171,6 +171,7 @@ class TestResult:
             database.pool.acquire() as other,
             other.transaction(),
         ):
+            await other.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # however slow this machine is
             await other.execute("SELECT pg_current_xact_id()")
             waiting = asyncio.ensure_future(
                 api.stub.GetJobResult(pb.GetJobResultRequest(name=job.name, wait_timeout=seconds(30)))
@@ -178,8 +179,8 @@ class TestResult:
             stream = api.stub.WatchJob(pb.WatchJobRequest(name=job.name), timeout=20)
             watching = asyncio.ensure_future(_events(stream))
             await api.jobs.mark_succeeded((await claimed(api, job)).lease, RESULT.SerializeToString())
-            assert (await asyncio.wait_for(waiting, 4)).result == RESULT
-            assert (await asyncio.wait_for(watching, 4))[-1] == "job.succeeded"
+            assert (await asyncio.wait_for(waiting, 20)).result == RESULT
+            assert (await asyncio.wait_for(watching, 20))[-1] == "job.succeeded"
 
     async def test_nobody_has_no_result(self, api: Api) -> None:
         answer = await refused(api.stub.GetJobResult(pb.GetJobResultRequest(name=NOBODY)))

@@ -231,7 +231,9 @@ async def test_the_order_of_a_jobs_moves_is_their_seq_whatever_their_place_in_th
     cancel = STATEMENTS["cancel_even_running"]
     async with database.pool.acquire() as other, database.pool.acquire() as canceller:
         pid = canceller.get_server_pid()
+        await canceller.execute("SET lock_timeout = 0")  # however slow this machine is
         async with other.transaction():
+            await other.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             await other.execute("SELECT FROM queue WHERE id = $1 FOR UPDATE", blocked)
             cancelling = asyncio.create_task(canceller.fetch(cancel, [first, blocked, last], TENANT, "together"))
             while not await database.fetch("SELECT FROM pg_locks WHERE pid = $1 AND NOT granted", pid):

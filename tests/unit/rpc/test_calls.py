@@ -278,7 +278,7 @@ async def test_clients_are_asked_to_connect_anew_and_lose_no_call(started: Any, 
         return pb.GetJobResponse(job=pb.Job(name=NAME))
 
     script.get = tell
-    async with started(GLEANER_MAX_CONNECTION_AGE_S=0.5) as running, asyncio.timeout(20):
+    async with started(GLEANER_MAX_CONNECTION_AGE_S=1.0) as running, asyncio.timeout(20):
         while len(peers) < 3:
             assert (await running.jobs.GetJob(pb.GetJobRequest(name=NAME))).job.name == NAME
             await asyncio.sleep(0.02)
