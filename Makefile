@@ -55,14 +55,16 @@ check-protos: setup
 check-generated: setup
 	tools/generate --check
 	python tools/docs.py --check
+	python tools/observability.py --check
 
 .PHONY: generate
 generate: setup ## generate code from protos/ into libs/protos
 	tools/generate
 
 .PHONY: docs
-docs: setup ## print the pages of docs/ that come from the code
+docs: setup ## print the pages of docs/ that come from the code, dashboard and rules of objectives
 	python tools/docs.py
+	python tools/observability.py
 
 .PHONY: manifests
 manifests: setup ## render the Kubernetes manifests and validate them

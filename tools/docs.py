@@ -33,6 +33,7 @@ from gleaner_repo.moves import (
     Move,
 )
 from gleaner_rpc.errors_page import as_markdown as errors_page
+from gleaner_telemetry.metrics import METRICS
 from gleaner_worker.settings import WorkerSettings
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -167,7 +168,37 @@ def _who(services: set[str]) -> str:
     return "all" if services == set(SERVICES) else ", ".join(service for service in SERVICES if service in services)
 
 
-PAGES = {"moves.md": moves_page, "settings.md": settings_page, "errors.md": errors_page}
+def metrics_page() -> str:
+    """docs/metrics.md."""
+    rows = "\n".join(
+        f"| `{each.name}` | {each.kind} | {each.unit} | {', '.join(f'`{label}`' for label in each.labels)} | {each.by} "
+        f"| {each.description} |"
+        for each in METRICS
+    )
+    return f"""# Metrics
+
+<!-- Printed from libs/telemetry/src/gleaner_telemetry/metrics.py: make docs -->
+
+Names and units are those of [OpenTelemetry's conventions](https://opentelemetry.io/docs/specs/semconv/) where there are
+some. Prometheus has them with `_` for `.`, the unit at the end (`_seconds`), and `_total` after counters:
+`gleaner.claims` is `gleaner_claims_total`; of `gleaner.run.duration` there are `gleaner_run_duration_seconds_bucket`,
+`_count` and `_sum`; a label is `gleaner_leg`.
+
+No label has values that grow with jobs, documents or tenants. Figures of the queue and of the log are told alike by
+every api: they are joined by `max`, not by `sum`. [telemetry.md](telemetry.md) says how they get out.
+
+| metric | kind | unit | labels | by | what |
+|---|---|---|---|---|---|
+{rows}
+"""
+
+
+PAGES = {
+    "moves.md": moves_page,
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "metrics.md": metrics_page,
+}
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ class Reply:
     after: float = 0.0
     body: str | None = None
 
-    def rendered(self) -> str:
+    def rendered(self, model: str) -> str:
         if self.body is not None:
             return self.body
         if self.status != 200:
@@ -31,7 +31,7 @@ class Reply:
                 "id": "chatcmpl-1",
                 "object": "chat.completion",
                 "created": 1,
-                "model": "m",
+                "model": model,
                 "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason}],
                 "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
             }
@@ -64,7 +64,7 @@ class OpenAiServer:
     async def _answer(self, writer: asyncio.StreamWriter) -> None:
         reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
         await asyncio.sleep(reply.after)
-        content = reply.rendered().encode()
+        content = reply.rendered(self.requests[-1]["model"]).encode()
         lines = [f"HTTP/1.1 {reply.status} X", "Content-Type: application/json", f"Content-Length: {len(content)}"]
         lines += [f"{name}: {value}" for name, value in reply.headers.items()]
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + content)

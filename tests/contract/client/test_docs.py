@@ -1,4 +1,4 @@
-"""What docs/cli.md and docs/sdk.md say can be done, done."""
+"""What docs/cli.md, docs/sdk.md and docs/runbook.md say can be done, done."""
 
 import asyncio
 import re
@@ -22,7 +22,11 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
 
 
-COMMANDS = [line.removeprefix("$ gleaner ") for block in blocks("cli.md", "console") for line in block.splitlines()]
+def commands(page: str) -> list[str]:
+    return [line.removeprefix("$ gleaner ") for block in blocks(page, "console") for line in block.splitlines()]
+
+
+COMMANDS = commands("cli.md")
 
 
 @pytest.fixture
@@ -67,7 +71,7 @@ async def run(folder: Path, server: ScriptedServer, *arguments: str) -> str:
     return out.decode()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *commands("runbook.md")])
 async def test_a_command_of_the_page_works(folder: Path, server: ScriptedServer, command: str) -> None:
     await run(folder, server, "-m", "gleaner_client", *shlex.split(command.replace("$JOB", JOB)))
 

@@ -42,6 +42,15 @@ def test_a_statement_that_fails_is_told_by_the_class_of_its_error(measured: Meas
     assert counts == {("postgresql", ""): 1, ("postgresql", "TimeoutError"): 1}
 
 
+def test_a_statement_that_gets_no_connection_has_failed(measured: Measured) -> None:
+    database = DatabaseMetrics()
+    with suppress(ConnectionRefusedError), database.waiting():
+        raise ConnectionRefusedError
+
+    assert list(measured.of(metrics.DB_DURATION)) == [("postgresql", "ConnectionRefusedError")]
+    assert measured.of(metrics.DB_WAIT)[()][0] == 1
+
+
 def test_children_are_told_by_their_work(measured: Measured) -> None:
     observe_children({"read": Pool(restarts=2, busy=1, waiting=4), "extract": Pool(0, 0, 0)})
 

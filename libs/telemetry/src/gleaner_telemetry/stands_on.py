@@ -54,11 +54,14 @@ class DatabaseMetrics:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around the wait for a connection."""
+        """Around the wait for a connection. A statement that gets none has failed."""
         began = time.perf_counter()
         self._pending += 1
         try:
             yield
+        except BaseException as error:
+            self._failed(error, time.perf_counter() - began)
+            raise
         finally:
             self._pending -= 1
             self._waits.record(time.perf_counter() - began)
@@ -67,14 +70,15 @@ class DatabaseMetrics:
     def asking(self) -> Iterator[None]:
         """Around a statement."""
         began = time.perf_counter()
-        attributes = {names.DB_SYSTEM: "postgresql"}
         try:
             yield
         except BaseException as error:
-            attributes[names.ERROR_TYPE] = type(error).__name__
+            self._failed(error, time.perf_counter() - began)
             raise
-        finally:
-            self._durations.record(time.perf_counter() - began, attributes)
+        self._durations.record(time.perf_counter() - began, {names.DB_SYSTEM: "postgresql"})
+
+    def _failed(self, error: BaseException, seconds: float) -> None:
+        self._durations.record(seconds, {names.DB_SYSTEM: "postgresql", names.ERROR_TYPE: type(error).__name__})
 
 
 class Children(Protocol):
