@@ -70,6 +70,10 @@ docs: setup ## print the pages of docs/ that come from the code, dashboard and r
 manifests: setup ## render the Kubernetes manifests and validate them
 	tools/check-manifests
 
+.PHONY: try-images
+try-images: setup ## build the images, and run a job in containers as compose.yaml says; needs a Docker engine
+	tools/try-images
+
 .PHONY: model
 model: ## check the formal model of leases and of the log
 	docs/model/check

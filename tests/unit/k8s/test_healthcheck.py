@@ -21,9 +21,9 @@ async def server() -> AsyncIterator[tuple[health.aio.HealthServicer, int]]:
     await server.stop(None)
 
 
-async def exit_code(port: int) -> int:
+async def exit_code(port: int, **more: str) -> int:
     check = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "docker/healthcheck.py"), env={"GLEANER_LISTEN": f"0.0.0.0:{port}"}
+        sys.executable, str(ROOT / "docker/healthcheck.py"), env={"GLEANER_LISTEN": f"0.0.0.0:{port}", **more}
     )
     return await check.wait()
 
@@ -42,3 +42,11 @@ async def test_a_container_is_unhealthy_while_its_server_drains(server: tuple[he
 
 async def test_a_container_is_unhealthy_when_nobody_answers() -> None:
     assert await exit_code(1) == 1
+
+
+async def test_a_server_that_speaks_tls_is_asked_on_the_port_that_does_not(
+    server: tuple[health.aio.HealthServicer, int],
+) -> None:
+    servicer, port = server
+    await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    assert await exit_code(1, GLEANER_HEALTH_LISTEN=f"0.0.0.0:{port}") == 0
