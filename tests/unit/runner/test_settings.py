@@ -44,6 +44,19 @@ async def test_a_first_back_off_that_is_longer_than_the_longest_is_refused() -> 
     assert "Lower GLEANER_RETRY_BASE_DELAY_S or raise GLEANER_RETRY_MAX_DELAY_S" in told
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"GLEANER_EVENT_RETENTION_S": "86400"},
+        {"GLEANER_DELIVERY_RETENTION_S": "0", "GLEANER_RETENTION_S": "0"},  # for ever
+    ],
+)
+async def test_deliveries_are_not_kept_longer_than_the_events_they_tell_of(kept: dict[str, str]) -> None:
+    told = await refusal("gleaner-reaper", **kept)
+
+    assert "Raise GLEANER_EVENT_RETENTION_S or lower GLEANER_DELIVERY_RETENTION_S" in told
+
+
 async def test_what_is_no_number_is_told_by_name_and_without_its_value() -> None:
     told = await refusal("gleaner-reaper", GLEANER_RETENTION_S="a-secret")
 

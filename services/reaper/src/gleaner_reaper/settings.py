@@ -1,8 +1,10 @@
 """What the reaper reads from the environment."""
 
 from datetime import timedelta
+from math import inf
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gleaner_repo import DatabaseSettings
@@ -48,6 +50,16 @@ class RetentionSettings(BaseSettings):
         description="How long a consumer group may stand still before something to read until it expires, and holds"
         " the log no longer.",
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        deliveries = self.delivery_retention_s or self.retention_s or inf
+        if (self.event_retention_s or inf) < deliveries:
+            raise ValueError(
+                f"events are kept for {self.event_retention_s:g} s, deliveries for longer: they could not be sent"
+                " again. Raise GLEANER_EVENT_RETENTION_S or lower GLEANER_DELIVERY_RETENTION_S to the same"
+            )
+        return self
 
 
 class ReaperSettings(BaseSettings):

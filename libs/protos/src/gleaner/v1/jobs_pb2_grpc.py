@@ -176,7 +176,8 @@ class JobServiceServicer:
 
     def WatchJob(self, request, context):
         """Streams a job's changes: first the job as it is, then one message for each move, until the move
-        that ends it. A broken stream is taken up again with `after_seq`.
+        that ends it. A broken stream is taken up again with `after_seq`. Of a job that was over for so long
+        that its events are not kept any more, the first message is all there is.
 
         Errors: NOT_FOUND; UNAVAILABLE while the server drains: take it up again.
         """

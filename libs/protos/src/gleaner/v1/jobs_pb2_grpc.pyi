@@ -89,7 +89,8 @@ class JobServiceStub:
     """
     WatchJob: _grpc.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]
     """Streams a job's changes: first the job as it is, then one message for each move, until the move
-    that ends it. A broken stream is taken up again with `after_seq`.
+    that ends it. A broken stream is taken up again with `after_seq`. Of a job that was over for so long
+    that its events are not kept any more, the first message is all there is.
 
     Errors: NOT_FOUND; UNAVAILABLE while the server drains: take it up again.
     """
@@ -155,7 +156,8 @@ class JobServiceAsyncStub(JobServiceStub):
     """
     WatchJob: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Streams a job's changes: first the job as it is, then one message for each move, until the move
-    that ends it. A broken stream is taken up again with `after_seq`.
+    that ends it. A broken stream is taken up again with `after_seq`. Of a job that was over for so long
+    that its events are not kept any more, the first message is all there is.
 
     Errors: NOT_FOUND; UNAVAILABLE while the server drains: take it up again.
     """
@@ -272,7 +274,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_jobs_pb2.WatchJobResponse], _abc.AsyncIterator[_jobs_pb2.WatchJobResponse]]:
         """Streams a job's changes: first the job as it is, then one message for each move, until the move
-        that ends it. A broken stream is taken up again with `after_seq`.
+        that ends it. A broken stream is taken up again with `after_seq`. Of a job that was over for so long
+        that its events are not kept any more, the first message is all there is.
 
         Errors: NOT_FOUND; UNAVAILABLE while the server drains: take it up again.
         """
