@@ -97,3 +97,18 @@ def test_each_alert_leads_to_a_section_of_the_runbook_and_each_section_has_one()
 
     assert linked <= sections
     assert sections - linked == {"how-to-look"}
+
+
+def test_the_autoscalers_ask_for_what_is_exported() -> None:
+    k8s = OBSERVABILITY.parent / "k8s"
+    scalers = list(yaml.safe_load_all((k8s / "components/hpa-queue/autoscalers.yaml").read_text()))
+    asked = [one["external"]["metric"] for scaler in scalers for one in scaler["spec"]["metrics"]]
+    served = (k8s / "examples/prometheus-adapter.yaml").read_text()
+
+    assert len(asked) >= 4
+    for metric in asked:
+        assert metric["name"] in served
+        labels = metric["selector"].get("matchLabels", {}).keys() | {
+            rule["key"] for rule in metric["selector"].get("matchExpressions", ())
+        }
+        assert labels <= series()[metric["name"]]

@@ -7,15 +7,19 @@ import grpc
 import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gleaner_telemetry import OtelSettings, client_interceptors
 
 PROGRAM = """
 from opentelemetry import metrics, trace
+from gleaner_telemetry.metrics import RPC_SERVER_DURATION
 from gleaner_telemetry import OtelSettings, client_interceptors, installed
 with installed("worker", OtelSettings()):
     with trace.get_tracer("t").start_as_current_span("a-span"):
         metrics.get_meter("t").create_counter("a-counter").add(1)
+        RPC_SERVER_DURATION.make().record(0.1)
     assert client_interceptors("dns:///worker:50052")
 """
 
@@ -31,6 +35,31 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2
         if isinstance(request, trace_service_pb2.ExportTraceServiceRequest):
             return trace_service_pb2.ExportTraceServiceResponse()
         return metrics_service_pb2.ExportMetricsServiceResponse()
+
+
+def exemplars(collector: Collector, name: str) -> list[Exemplar]:
+    return [
+        exemplar
+        for request in collector.received
+        if isinstance(request, metrics_service_pb2.ExportMetricsServiceRequest)
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name == name
+        for point in metric.histogram.data_points
+        for exemplar in point.exemplars
+    ]
+
+
+def spans(collector: Collector) -> list[Span]:
+    return [
+        span
+        for request in collector.received
+        if isinstance(request, trace_service_pb2.ExportTraceServiceRequest)
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
 
 
 def test_spans_and_metrics_are_flushed_at_the_end_of_a_short_program() -> None:
@@ -50,6 +79,8 @@ def test_spans_and_metrics_are_flushed_at_the_end_of_a_short_program() -> None:
     finally:
         server.stop(0)
 
+    [exemplar] = exemplars(collector, "rpc.server.call.duration")
+    assert exemplar.span_id.hex() in {span.span_id.hex() for span in spans(collector)}
     sent = " ".join(str(message) for message in collector.received)
     assert "a-span" in sent
     assert "a-counter" in sent

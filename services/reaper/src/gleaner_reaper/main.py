@@ -19,7 +19,7 @@ from gleaner_reaper.swept import LastSweep, Swept
 from gleaner_repo import Database, GroupRepository, JobRepository, Retention, open_database
 from gleaner_rpc import Offers, Peers, addresses
 from gleaner_rpc.process import SettingsDoNotFit, read_settings
-from gleaner_telemetry import installed
+from gleaner_telemetry import CannotBeScraped, DatabaseMetrics, installed
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,12 @@ BAD_SETTINGS = 2
 async def main(settings: ReaperSettings, *, loop: bool) -> int:
     """Sweeps once, or with `loop` until SIGTERM. Returns the exit status."""
     async with AsyncExitStack() as stack:
-        stack.enter_context(installed("reaper", settings.otel))
         try:
-            database = await stack.enter_async_context(open_database(settings.database, name="gleaner-reaper"))
-        except Unavailable as error:
+            stack.enter_context(installed("reaper", settings.otel))
+            database = await stack.enter_async_context(
+                open_database(settings.database, name="gleaner-reaper", watch=DatabaseMetrics())
+            )
+        except (Unavailable, CannotBeScraped) as error:
             log.error("cannot sweep: %s", error)
             return CANNOT_SWEEP
         workers, refiners = [
