@@ -56,6 +56,8 @@ async def _sweep(settings: ReaperSettings, database: Database, workers: Offers, 
     """Sweeps once, or with `loop` again and again. Returns the exit status."""
     thresholds = Thresholds(
         lease=settings.lease,
+        base_delay=timedelta(seconds=settings.retry_base_delay_s),
+        longest_delay=timedelta(seconds=settings.retry_max_delay_s),
         queued=timedelta(seconds=settings.queued_orphan_threshold_s),
         partial_succeeded=timedelta(seconds=settings.partial_succeeded_orphan_threshold_s),
         batch=settings.reaper_batch_size,

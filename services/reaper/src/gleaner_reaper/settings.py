@@ -79,6 +79,8 @@ class ReaperSettings(BaseSettings):
     job_run_lease_s: float = Field(default=15, gt=0, description="Lease of a job that is being extracted.")
     bbox_refine_lease_s: float = Field(default=15, gt=0, description="Lease of a job whose boxes are being looked for.")
     max_lapses: int = Field(default=3, ge=1, description="Leases of a leg that may run out before it is given up.")
+    retry_base_delay_s: float = Field(default=5, ge=0, description="First back-off after an error.")
+    retry_max_delay_s: float = Field(default=300, ge=0, description="Longest back-off after an error.")
     queued_orphan_threshold_s: float = Field(
         default=600, ge=0, description="How long a job may be due before the reaper offers it to the workers."
     )

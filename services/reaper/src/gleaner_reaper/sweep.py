@@ -16,9 +16,11 @@ from gleaner_rpc import Offers
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From when on a row is an orphan."""
+    """From when on a row is an orphan, and how long it then waits, as after an error."""
 
     lease: timedelta
+    base_delay: timedelta
+    longest_delay: timedelta
     queued: timedelta
     partial_succeeded: timedelta
     batch: int
@@ -57,5 +59,7 @@ async def sweep(jobs: JobRepository, workers: Offers, refiners: Offers, threshol
 async def _rescue(jobs: JobRepository, lapsed: list[StaleLease], thresholds: Thresholds) -> dict[str, int]:
     if lapsed:
         await asyncio.sleep(thresholds.lease.total_seconds())
-    made = await jobs.rescue(limit=thresholds.batch, seen=lapsed)
+    made = await jobs.rescue(
+        limit=thresholds.batch, base=thresholds.base_delay, cap=thresholds.longest_delay, seen=lapsed
+    )
     return {move: len(moved) for move, moved in made.items()}
