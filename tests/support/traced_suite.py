@@ -43,9 +43,11 @@ class TracedSuite:
 
 
 @asynccontextmanager
-async def traced_suite(postgres: Databases, endpoint: str, **settings: str) -> AsyncIterator[TracedSuite]:
-    """The suite for the length of the block; what it has not told before it tells at its end."""
-    url = postgres.create(template=None)
+async def traced_suite(postgres: Databases | None, endpoint: str, **settings: str) -> AsyncIterator[TracedSuite]:
+    """The suite for the length of the block; what it has not told before it tells at its end. Without a Postgres it has
+    one of its own.
+    """
+    url = postgres.create(template=None) if postgres else None
     told = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "OTEL_METRICS_EXPORTER": "none",
@@ -58,4 +60,5 @@ async def traced_suite(postgres: Databases, endpoint: str, **settings: str) -> A
     log = LogLines()
     async with Stack(StackOptions(database_url=url, environment=told | settings), log) as stack:
         yield TracedSuite(stack, endpoint, log)
-    postgres.drop(url)
+    if postgres and url:
+        postgres.drop(url)

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from datetime import timedelta
 
+import grpc.aio
 import pytest
 
+from gleaner.v1.jobs_pb2_grpc import JobServiceStub
 from gleaner_client import GleanerClient, GroupExpired
 from gleaner_client.subscribing import Received
 from gleaner_repo import Database, DatabaseSettings, GroupRepository, open_database
 from support.api import API
 from support.jobs import TENANT
+from support.requests import a_submit
 from support.service_process import running
 from support.written_events import write_events
 
@@ -160,3 +163,16 @@ async def test_the_command_ends_after_as_many_as_it_was_told(address: str, datab
         assert await process.wait() == 0
     async with the_command(address, "--limit", "2") as process:
         assert await printed(process, 2) == written[3:]
+
+
+async def test_an_event_carries_the_trace_of_the_submit(address: str, client: GleanerClient) -> None:
+    asked = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "rojo=00f067aa"}
+    async with (
+        GleanerClient(address, metadata=asked) as traced,
+        aclosing(traced.subscribe("g", earliest=True)) as events,
+    ):
+        async with grpc.aio.insecure_channel(address) as channel:
+            await JobServiceStub(channel).SubmitJob(a_submit(), metadata=tuple(asked.items()))
+        received = await anext(events)
+
+    assert (received.message.traceparent, received.message.tracestate) == tuple(asked.values())

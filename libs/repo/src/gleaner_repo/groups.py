@@ -106,6 +106,7 @@ class LoggedEvent:
     position: Position
     tenant_id: str
     event: Event
+    trace_context: str | None = None  # the submit's; not read of parked events
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,7 +398,7 @@ def _group(row: asyncpg.Record) -> Group:
 
 
 def _logged(row: asyncpg.Record) -> LoggedEvent:
-    return LoggedEvent(_position(row), row["tenant_id"], event_of(row))
+    return LoggedEvent(_position(row), row["tenant_id"], event_of(row), row.get("trace_context"))
 
 
 def _parked(row: asyncpg.Record) -> ParkedEvent:

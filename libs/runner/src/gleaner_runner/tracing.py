@@ -1,5 +1,5 @@
 """Spans of a job's way through a leg, by the conventions for messaging: claimed is received, run is processed, its end
-is settled. docs/adr/0007 says what is a child, what a link, and why.
+is settled. docs/adr/0009 says what is a child, what a link, and why.
 """
 
 import time

@@ -2,7 +2,7 @@
 
 from gleaner_telemetry.call_durations import measuring_interceptors
 from gleaner_telemetry.logs import about
-from gleaner_telemetry.propagation import context_from, followed, headers, kept, restored, tracing, within
+from gleaner_telemetry.propagation import context_from, followed, headers, kept, kept_headers, restored, tracing, within
 from gleaner_telemetry.settings import CannotBeScraped, OtelSettings
 from gleaner_telemetry.setup import client_interceptors, installed
 from gleaner_telemetry.spans import failed, span
@@ -20,6 +20,7 @@ __all__ = [
     "headers",
     "installed",
     "kept",
+    "kept_headers",
     "measuring",
     "measuring_interceptors",
     "observe_children",

@@ -64,6 +64,14 @@ def restored(text: str | None) -> Context:
     return context_from(dict(zip(_LONGEST, (text or "").split("\n"), strict=False)))
 
 
+def kept_headers(text: str | None) -> dict[str, str]:
+    """What was kept as headers again; none of what is malformed."""
+    if not text:
+        return {}
+    with within(restored(text)):
+        return headers()
+
+
 def followed(
     text: str | None, attributes: Mapping[str, AttributeValue], *, first: bool
 ) -> tuple[Context, list[trace.Link]]:

@@ -18,6 +18,7 @@ from gleaner_api import messages, names
 from gleaner_api.window import Delivery, Window
 from gleaner_core.errors import Finding, GroupLost, InvalidRequest, Unavailable
 from gleaner_repo import GroupLease, GroupRepository, Position
+from gleaner_telemetry import kept_headers
 
 T = TypeVar("T")
 Requests = AsyncIterator[pb.SubscribeEventsRequest]
@@ -181,11 +182,14 @@ async def in_line(groups: GroupRepository, tenant_id: str, name: str, length: ti
 
 def _message(delivery: Delivery) -> pb.SubscribeEventsResponse:
     made = delivery.logged.event
+    trace = kept_headers(delivery.logged.trace_context)
     return pb.SubscribeEventsResponse(
         event=pb.SubscribedEvent(
             position=delivery.position,
             job=names.of_job(made.job_id),
             event=messages.event(made),
             tries=delivery.tries,
+            traceparent=trace.get("traceparent", ""),
+            tracestate=trace.get("tracestate", ""),
         )
     )

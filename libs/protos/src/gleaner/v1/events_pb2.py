@@ -27,7 +27,7 @@ from gleaner.v1 import jobs_pb2 as gleaner_dot_v1_dot_jobs__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gleaner/v1/events.proto\x12\ngleaner.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15gleaner/v1/jobs.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x01\n\x16SubscribeEventsRequest\x12\x35\n\x05start\x18\x01 \x01(\x0b\x32\x1d.gleaner.v1.SubscriptionStartH\x00R\x05start\x12(\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x14.gleaner.v1.EventAckH\x00R\x03\x61\x63k\x12+\n\x04nack\x18\x03 \x01(\x0b\x32\x15.gleaner.v1.EventNackH\x00R\x04nackB\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"\x98\x02\n\x11SubscriptionStart\x12:\n\x05group\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^[a-z0-9]([a-z0-9._-]{0,62})$R\x05group\x12;\n\x08start_at\x18\x02 \x01(\x0e\x32\x16.gleaner.v1.GroupStartB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x07startAt\x12\x31\n\x0b\x65vent_types\x18\x03 \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \x18\x01\"\x04r\x02\x18?R\neventTypes\x12.\n\rmax_in_flight\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x0bmaxInFlight\x12\'\n\x0frestart_expired\x18\x05 \x01(\x08R\x0erestartExpired\"2\n\x08\x45ventAck\x12&\n\x08position\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x08position\"a\n\tEventNack\x12&\n\x08position\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x08position\x12,\n\x06reason\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f\x18\xf4\x03\x32\n^[^\\x00]*$R\x06reason\"~\n\x17SubscribeEventsResponse\x12\x31\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1b.gleaner.v1.SubscribedEventR\x05\x65vent\x12\x18\n\x07waiting\x18\x02 \x01(\x08R\x07waiting\x12\x16\n\x06voided\x18\x03 \x01(\x08R\x06voided\"\x81\x01\n\x0fSubscribedEvent\x12\x1a\n\x08position\x18\x01 \x01(\tR\x08position\x12\x10\n\x03job\x18\x02 \x01(\tR\x03job\x12*\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x14.gleaner.v1.JobEventR\x05\x65vent\x12\x14\n\x05tries\x18\x04 \x01(\x05R\x05tries\"\x13\n\x11ListGroupsRequest\"?\n\x12ListGroupsResponse\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x11.gleaner.v1.GroupR\x06groups\"\xbc\x02\n\x05Group\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n\x0b\x65vent_types\x18\x02 \x03(\tR\neventTypes\x12\x1d\n\nhas_reader\x18\x03 \x01(\x08R\thasReader\x12\x14\n\x05tries\x18\x04 \x01(\x05R\x05tries\x12\x16\n\x06parked\x18\x05 \x01(\x05R\x06parked\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tmove_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08moveTime\x12;\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"P\n\x12\x44\x65leteGroupRequest\x12:\n\x05group\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^[a-z0-9]([a-z0-9._-]{0,62})$R\x05group\"\x15\n\x13\x44\x65leteGroupResponse\"\xaa\x01\n\x17ListParkedEventsRequest\x12:\n\x05group\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^[a-z0-9]([a-z0-9._-]{0,62})$R\x05group\x12\'\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12*\n\npage_token\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\tpageToken\"s\n\x18ListParkedEventsResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.gleaner.v1.ParkedEventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xca\x01\n\x0bParkedEvent\x12\x10\n\x03job\x18\x01 \x01(\tR\x03job\x12*\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x14.gleaner.v1.JobEventR\x05\x65vent\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n\x05tries\x18\x04 \x01(\x05R\x05tries\x12\x37\n\tpark_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08parkTime\x12\x16\n\x06replay\x18\x06 \x01(\x08R\x06replay\"\x86\x01\n\x19ReplayParkedEventsRequest\x12:\n\x05group\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^[a-z0-9]([a-z0-9._-]{0,62})$R\x05group\x12-\n\tevent_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xe8\x07\"\x05r\x03\xb0\x01\x01R\x08\x65ventIds\"6\n\x1aReplayParkedEventsResponse\x12\x18\n\x07replays\x18\x01 \x01(\x05R\x07replays*X\n\nGroupStart\x12\x1b\n\x17GROUP_START_UNSPECIFIED\x10\x00\x12\x13\n\x0fGROUP_START_NOW\x10\x01\x12\x18\n\x14GROUP_START_EARLIEST\x10\x02\x32\xd9\x03\n\x0c\x45ventService\x12`\n\x0fSubscribeEvents\x12\".gleaner.v1.SubscribeEventsRequest\x1a#.gleaner.v1.SubscribeEventsResponse\"\x00(\x01\x30\x01\x12M\n\nListGroups\x12\x1d.gleaner.v1.ListGroupsRequest\x1a\x1e.gleaner.v1.ListGroupsResponse\"\x00\x12P\n\x0b\x44\x65leteGroup\x12\x1e.gleaner.v1.DeleteGroupRequest\x1a\x1f.gleaner.v1.DeleteGroupResponse\"\x00\x12_\n\x10ListParkedEvents\x12#.gleaner.v1.ListParkedEventsRequest\x1a$.gleaner.v1.ListParkedEventsResponse\"\x00\x12\x65\n\x12ReplayParkedEvents\x12%.gleaner.v1.ReplayParkedEventsRequest\x1a&.gleaner.v1.ReplayParkedEventsResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gleaner/v1/events.proto\x12\ngleaner.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15gleaner/v1/jobs.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x01\n\x16SubscribeEventsRequest\x12\x35\n\x05start\x18\x01 \x01(\x0b\x32\x1d.gleaner.v1.SubscriptionStartH\x00R\x05start\x12(\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x14.gleaner.v1.EventAckH\x00R\x03\x61\x63k\x12+\n\x04nack\x18\x03 \x01(\x0b\x32\x15.gleaner.v1.EventNackH\x00R\x04nackB\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"\x98\x02\n\x11SubscriptionStart\x12:\n\x05group\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^[a-z0-9]([a-z0-9._-]{0,62})$R\x05group\x12;\n\x08start_at\x18\x02 \x01(\x0e\x32\x16.gleaner.v1.GroupStartB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x07startAt\x12\x31\n\x0b\x65vent_types\x18\x03 \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \x18\x01\"\x04r\x02\x18?R\neventTypes\x12.\n\rmax_in_flight\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x0bmaxInFlight\x12\'\n\x0frestart_expired\x18\x05 \x01(\x08R\x0erestartExpired\"2\n\x08\x45ventAck\x12&\n\x08position\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x08position\"a\n\tEventNack\x12&\n\x08position\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x08position\x12,\n\x06reason\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f\x18\xf4\x03\x32\n^[^\\x00]*$R\x06reason\"~\n\x17SubscribeEventsResponse\x12\x31\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1b.gleaner.v1.SubscribedEventR\x05\x65vent\x12\x18\n\x07waiting\x18\x02 \x01(\x08R\x07waiting\x12\x16\n\x06voided\x18\x03 \x01(\x08R\x06voided\"\xc3\x01\n\x0fSubscribedEvent\x12\x1a\n\x08position\x18\x01 \x01(\tR\x08position\x12\x10\n\x03job\x18\x02 \x01(\tR\x03job\x12*\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x14.gleaner.v1.JobEventR\x05\x65vent\x12\x14\n\x05tries\x18\x04 \x01(\x05R\x05tries\x12 \n\x0btraceparent\x18\x05 \x01(\tR\x0btraceparent\x12\x1e\n\ntracestate\x18\x06 \x01(\tR\ntracestate\"\x13\n\x11ListGroupsRequest\"?\n\x12ListGroupsResponse\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x11.gleaner.v1.GroupR\x06groups\"\xbc\x02\n\x05Group\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n\x0b\x65vent_types\x18\x02 \x03(\tR\neventTypes\x12\x1d\n\nhas_reader\x18\x03 \x01(\x08R\thasReader\x12\x14\n\x05tries\x18\x04 \x01(\x05R\x05tries\x12\x16\n\x06parked\x18\x05 \x01(\x05R\x06parked\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tmove_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08moveTime\x12;\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"P\n\x12\x44\x65leteGroupRequest\x12:\n\x05group\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^[a-z0-9]([a-z0-9._-]{0,62})$R\x05group\"\x15\n\x13\x44\x65leteGroupResponse\"\xaa\x01\n\x17ListParkedEventsRequest\x12:\n\x05group\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^[a-z0-9]([a-z0-9._-]{0,62})$R\x05group\x12\'\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12*\n\npage_token\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\tpageToken\"s\n\x18ListParkedEventsResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.gleaner.v1.ParkedEventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xca\x01\n\x0bParkedEvent\x12\x10\n\x03job\x18\x01 \x01(\tR\x03job\x12*\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x14.gleaner.v1.JobEventR\x05\x65vent\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n\x05tries\x18\x04 \x01(\x05R\x05tries\x12\x37\n\tpark_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08parkTime\x12\x16\n\x06replay\x18\x06 \x01(\x08R\x06replay\"\x86\x01\n\x19ReplayParkedEventsRequest\x12:\n\x05group\x18\x01 \x01(\tB$\xbaH!r\x1f\x32\x1d^[a-z0-9]([a-z0-9._-]{0,62})$R\x05group\x12-\n\tevent_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xe8\x07\"\x05r\x03\xb0\x01\x01R\x08\x65ventIds\"6\n\x1aReplayParkedEventsResponse\x12\x18\n\x07replays\x18\x01 \x01(\x05R\x07replays*X\n\nGroupStart\x12\x1b\n\x17GROUP_START_UNSPECIFIED\x10\x00\x12\x13\n\x0fGROUP_START_NOW\x10\x01\x12\x18\n\x14GROUP_START_EARLIEST\x10\x02\x32\xd9\x03\n\x0c\x45ventService\x12`\n\x0fSubscribeEvents\x12\".gleaner.v1.SubscribeEventsRequest\x1a#.gleaner.v1.SubscribeEventsResponse\"\x00(\x01\x30\x01\x12M\n\nListGroups\x12\x1d.gleaner.v1.ListGroupsRequest\x1a\x1e.gleaner.v1.ListGroupsResponse\"\x00\x12P\n\x0b\x44\x65leteGroup\x12\x1e.gleaner.v1.DeleteGroupRequest\x1a\x1f.gleaner.v1.DeleteGroupResponse\"\x00\x12_\n\x10ListParkedEvents\x12#.gleaner.v1.ListParkedEventsRequest\x1a$.gleaner.v1.ListParkedEventsResponse\"\x00\x12\x65\n\x12ReplayParkedEvents\x12%.gleaner.v1.ReplayParkedEventsRequest\x1a&.gleaner.v1.ReplayParkedEventsResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,8 +62,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPLAYPARKEDEVENTSREQUEST'].fields_by_name['group']._serialized_options = b'\272H!r\0372\035^[a-z0-9]([a-z0-9._-]{0,62})$'
   _globals['_REPLAYPARKEDEVENTSREQUEST'].fields_by_name['event_ids']._loaded_options = None
   _globals['_REPLAYPARKEDEVENTSREQUEST'].fields_by_name['event_ids']._serialized_options = b'\272H\r\222\001\n\020\350\007\"\005r\003\260\001\001'
-  _globals['_GROUPSTART']._serialized_start=2203
-  _globals['_GROUPSTART']._serialized_end=2291
+  _globals['_GROUPSTART']._serialized_start=2269
+  _globals['_GROUPSTART']._serialized_end=2357
   _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_start=125
   _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_end=309
   _globals['_SUBSCRIPTIONSTART']._serialized_start=312
@@ -75,27 +75,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIBEEVENTSRESPONSE']._serialized_start=745
   _globals['_SUBSCRIBEEVENTSRESPONSE']._serialized_end=871
   _globals['_SUBSCRIBEDEVENT']._serialized_start=874
-  _globals['_SUBSCRIBEDEVENT']._serialized_end=1003
-  _globals['_LISTGROUPSREQUEST']._serialized_start=1005
-  _globals['_LISTGROUPSREQUEST']._serialized_end=1024
-  _globals['_LISTGROUPSRESPONSE']._serialized_start=1026
-  _globals['_LISTGROUPSRESPONSE']._serialized_end=1089
-  _globals['_GROUP']._serialized_start=1092
-  _globals['_GROUP']._serialized_end=1408
-  _globals['_DELETEGROUPREQUEST']._serialized_start=1410
-  _globals['_DELETEGROUPREQUEST']._serialized_end=1490
-  _globals['_DELETEGROUPRESPONSE']._serialized_start=1492
-  _globals['_DELETEGROUPRESPONSE']._serialized_end=1513
-  _globals['_LISTPARKEDEVENTSREQUEST']._serialized_start=1516
-  _globals['_LISTPARKEDEVENTSREQUEST']._serialized_end=1686
-  _globals['_LISTPARKEDEVENTSRESPONSE']._serialized_start=1688
-  _globals['_LISTPARKEDEVENTSRESPONSE']._serialized_end=1803
-  _globals['_PARKEDEVENT']._serialized_start=1806
-  _globals['_PARKEDEVENT']._serialized_end=2008
-  _globals['_REPLAYPARKEDEVENTSREQUEST']._serialized_start=2011
-  _globals['_REPLAYPARKEDEVENTSREQUEST']._serialized_end=2145
-  _globals['_REPLAYPARKEDEVENTSRESPONSE']._serialized_start=2147
-  _globals['_REPLAYPARKEDEVENTSRESPONSE']._serialized_end=2201
-  _globals['_EVENTSERVICE']._serialized_start=2294
-  _globals['_EVENTSERVICE']._serialized_end=2767
+  _globals['_SUBSCRIBEDEVENT']._serialized_end=1069
+  _globals['_LISTGROUPSREQUEST']._serialized_start=1071
+  _globals['_LISTGROUPSREQUEST']._serialized_end=1090
+  _globals['_LISTGROUPSRESPONSE']._serialized_start=1092
+  _globals['_LISTGROUPSRESPONSE']._serialized_end=1155
+  _globals['_GROUP']._serialized_start=1158
+  _globals['_GROUP']._serialized_end=1474
+  _globals['_DELETEGROUPREQUEST']._serialized_start=1476
+  _globals['_DELETEGROUPREQUEST']._serialized_end=1556
+  _globals['_DELETEGROUPRESPONSE']._serialized_start=1558
+  _globals['_DELETEGROUPRESPONSE']._serialized_end=1579
+  _globals['_LISTPARKEDEVENTSREQUEST']._serialized_start=1582
+  _globals['_LISTPARKEDEVENTSREQUEST']._serialized_end=1752
+  _globals['_LISTPARKEDEVENTSRESPONSE']._serialized_start=1754
+  _globals['_LISTPARKEDEVENTSRESPONSE']._serialized_end=1869
+  _globals['_PARKEDEVENT']._serialized_start=1872
+  _globals['_PARKEDEVENT']._serialized_end=2074
+  _globals['_REPLAYPARKEDEVENTSREQUEST']._serialized_start=2077
+  _globals['_REPLAYPARKEDEVENTSREQUEST']._serialized_end=2211
+  _globals['_REPLAYPARKEDEVENTSRESPONSE']._serialized_start=2213
+  _globals['_REPLAYPARKEDEVENTSRESPONSE']._serialized_end=2267
+  _globals['_EVENTSERVICE']._serialized_start=2360
+  _globals['_EVENTSERVICE']._serialized_end=2833
 # @@protoc_insertion_point(module_scope)

@@ -221,12 +221,20 @@ class SubscribedEvent(_message.Message):
     JOB_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     TRIES_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACESTATE_FIELD_NUMBER: _builtins.int
     position: _builtins.str
     """What acknowledges it: opaque, and good on this stream only."""
     job: _builtins.str
     """Name of the job, `jobs/{uuid}`."""
     tries: _builtins.int
     """How often it was refused, or its reader died over it, before."""
+    traceparent: _builtins.str
+    """W3C traceparent of the submit of the job: what handles the event links to it, or is its child. Empty if the submit
+    was in no trace, or the event was parked.
+    """
+    tracestate: _builtins.str
+    """W3C tracestate that belongs to it."""
     @_builtins.property
     def event(self) -> _jobs_pb2.JobEvent:
         """The move. Of one job, one with a lower `seq` than was seen before is late news."""
@@ -238,10 +246,12 @@ class SubscribedEvent(_message.Message):
         job: _builtins.str = ...,
         event: _jobs_pb2.JobEvent | None = ...,
         tries: _builtins.int = ...,
+        traceparent: _builtins.str = ...,
+        tracestate: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "job", b"job", "position", b"position", "tries", b"tries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "job", b"job", "position", b"position", "traceparent", b"traceparent", "tracestate", b"tracestate", "tries", b"tries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,7 +1,7 @@
 -- Hands the reader of a group up to $7 events after a position, in the log's order, of the first $8 that are there.
 -- $1 text the tenant, $2 text the name, $3 bigint the fencing token; $4 smallint, $5 xid8 and $6 bigint: the position.
 -- Returns no row if the lease is lost, one without an event if there is none; `reached_*` is the position up to which
--- nothing more is wanted. Index: events_pkey from the position on.
+-- nothing more is wanted. Indexes: events_pkey from the position on; jobs_pkey for each event that is handed out.
 -- Traps: an event above the horizon (the oldest transaction that may still write) is not read, for one with a lower
 -- position may be committed after it. And two comparisons of whole positions, so that both bound the index scan.
 WITH reader AS MATERIALIZED (
@@ -46,8 +46,11 @@ marked AS (
 SELECT
     reached.era AS reached_era, reached.xid AS reached_xid, reached.id AS reached_id,
     batch.era, batch.xid, batch.id, batch.event_id, batch.job_id, batch.seq, batch.tenant_id, batch.type,
-    batch.leg, batch.series, batch.attempt, batch.final, batch.at, batch.body
+    batch.leg, batch.series, batch.attempt, batch.final, batch.at, batch.body, asked.trace_context
 FROM reader
 LEFT JOIN reached ON true
 LEFT JOIN batch ON true
+LEFT JOIN LATERAL (
+    SELECT jobs.trace_context FROM jobs WHERE jobs.tenant_id = batch.tenant_id AND jobs.id = batch.job_id
+) AS asked ON true
 ORDER BY batch.era, batch.xid, batch.id
