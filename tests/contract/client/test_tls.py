@@ -1,6 +1,7 @@
 """Client and command against a server that speaks TLS, a process of its own: let in, or told why not."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -10,10 +11,13 @@ import pytest
 import pytest_asyncio
 
 from gleaner_client import CertificateError, GleanerClient, Tls, Unavailable
+from gleaner_stack.supervisor import SCRIPTS
 from support.api import API
 from support.certificates import Authority, Files, files
 from support.postgres import Databases
 from support.service_process import running
+
+BUF = SCRIPTS / "buf"
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +117,27 @@ async def test_the_command_names_a_file_that_cannot_be_used() -> None:
     assert missing[0] == half[0] == 2
     assert "/nowhere/ca.crt cannot be read: No such file or directory" in missing[1]
     assert "a certificate and its key go together" in half[1]
+
+
+async def test_a_client_in_go_as_keda_is_gets_figures_with_authority_certificate_and_key(
+    address: str, mine: Files
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        BUF,
+        "curl",
+        "--protocol=grpc",
+        f"--cacert={mine.ca}",
+        f"--cert={mine.identity.cert}",
+        f"--key={mine.identity.key}",
+        '--data={"name": "gleaner-worker", "scalerMetadata": {"leg": "extraction", "jobsPerReplica": "8"}}',
+        f"https://{address}/externalscaler.ExternalScaler/GetMetricSpec",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, err.decode()
+    [spec] = json.loads(out)["metricSpecs"]
+    assert (spec["metricName"], spec["targetSizeFloat"]) == ("gleaner-extraction-jobs", 8)
 
 
 async def test_files_that_do_not_fit_are_refused_before_a_call(mine: Files, served: Files) -> None:
