@@ -40,6 +40,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Measured]:
     """What is measured from here on, by instruments that are made from here on."""
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
+    monkeypatch.setattr("gleaner_telemetry.stands_on.measuring", lambda: True)
     monkeypatch.setattr(metrics, "_meter", lambda: provider.get_meter("test"))
     yield Measured(reader)
     provider.shutdown()

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 from opentelemetry import metrics as otel
@@ -24,6 +24,7 @@ from gleaner_telemetry.metrics import (
 )
 
 _LOOK_EVERY_S = 0.5
+_UNTIMED = nullcontext()
 
 
 def measuring() -> bool:
@@ -33,9 +34,13 @@ def measuring() -> bool:
 
 
 class DatabaseMetrics:
-    """How a pool of connections and its statements fare: `gleaner_repo`'s Watch. One a process."""
+    """How a pool of connections and its statements fare: `gleaner_repo`'s Watch. One a process.
+
+    Made after it is settled whether metrics go anywhere: where they do not, it costs nothing.
+    """
 
     def __init__(self) -> None:
+        self._on = measuring()
         self._pending = 0
         self._waits = DB_WAIT.make()
         self._durations = DB_DURATION.make()
@@ -52,9 +57,16 @@ class DatabaseMetrics:
         DB_CONNECTIONS_MAX.observed(lambda: [(most, {})])
         DB_PENDING.observed(lambda: [(self._pending, {})])
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting(self) -> AbstractContextManager[None]:
         """Around the wait for a connection. A statement that gets none has failed."""
+        return self._waiting() if self._on else _UNTIMED
+
+    def asking(self) -> AbstractContextManager[None]:
+        """Around a statement."""
+        return self._asking() if self._on else _UNTIMED
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
         began = time.perf_counter()
         self._pending += 1
         try:
@@ -67,8 +79,7 @@ class DatabaseMetrics:
             self._waits.record(time.perf_counter() - began)
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Around a statement."""
+    def _asking(self) -> Iterator[None]:
         began = time.perf_counter()
         try:
             yield
