@@ -98,3 +98,14 @@ async def test_channels_are_kept_while_the_files_do_not_fit(peers: Peers, served
 
     assert answer == 1
     assert peers.channels == first
+
+
+async def test_at_the_end_channels_that_were_replaced_are_closed_too(server: Server, served: Files) -> None:
+    async with Peers("worker", (f"127.0.0.1:{server.port}",), ChannelSettings(tls=served.channel)) as peers:
+        first = peers.channels
+        renewed(served)
+        peers.in_turn()
+
+    for channel in (*first, *peers.channels):
+        with pytest.raises(grpc.aio.UsageError):
+            await ask(channel)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from itertools import cycle
+from itertools import chain, cycle
 from random import randrange
 from typing import Self, TypeVar
 
@@ -83,7 +83,7 @@ class Peers:
         self._addresses = addresses
         self._settings = settings
         self._certificates = channel_certificates(settings.tls)
-        self._retired: set[asyncio.Task[None]] = set()
+        self._retired: dict[asyncio.Task[None], tuple[grpc.aio.Channel, ...]] = {}
         self.channels = self._opened()
         self._turn = cycle(range(len(self.channels)) if self.channels else ())
         for _ in range(randrange(len(self.channels)) if self.channels else 0):
@@ -93,11 +93,11 @@ class Peers:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        retired = list(self._retired)
+        retired = dict(self._retired)
         for task in retired:
             task.cancel()
         await asyncio.gather(*retired, return_exceptions=True)
-        for channel in self.channels:
+        for channel in chain(self.channels, *retired.values()):
             await channel.close()
 
     def in_turn(self) -> tuple[grpc.aio.Channel, ...]:
@@ -116,8 +116,8 @@ class Peers:
 
     def _retire(self, channels: tuple[grpc.aio.Channel, ...]) -> None:
         task = asyncio.create_task(_closed_later(channels))
-        self._retired.add(task)
-        task.add_done_callback(self._retired.discard)
+        self._retired[task] = channels
+        task.add_done_callback(self._retired.pop)
 
     async def call_any(self, call: Callable[[grpc.aio.Channel], Awaitable[T]], *, tries: int = 3) -> T:
         """The answer of the first replica that has room, of all that are known; at least `tries` calls, since an
@@ -141,8 +141,6 @@ class Peers:
 
 
 async def _closed_later(channels: tuple[grpc.aio.Channel, ...]) -> None:
-    try:
-        await asyncio.sleep(_RETIREMENT_S)
-    finally:
-        for channel in channels:
-            await channel.close()
+    await asyncio.sleep(_RETIREMENT_S)
+    for channel in channels:
+        await channel.close()
