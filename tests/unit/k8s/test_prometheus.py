@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gleaner_telemetry import OtelSettings
-from support.manifests import ROOT, Object, environment, pod_template, selects
+from support.manifests import ROOT, Object, environment, of_kind, pod_template, selects
 from support.needs import program
 
 
@@ -63,3 +63,14 @@ def test_the_example_monitors_that_port_of_those_pods(objects: list[Object]) -> 
 
     assert endpoint["port"] == "metrics"
     assert all(selects(monitor["spec"]["selector"], labels) for labels in pods)
+
+
+@pytest.mark.parametrize("overlay", ["prod", "keda"])
+def test_sweeps_leave_no_series_of_their_own_behind(overlay: str) -> None:
+    [reaper] = of_kind(overlay, "CronJob")
+    [container] = pod_template(reaper)["spec"]["containers"]
+    told = dict(pair.split("=") for pair in environment(container)["OTEL_RESOURCE_ATTRIBUTES"].split(","))
+
+    assert reaper["spec"]["concurrencyPolicy"] == "Forbid"
+    assert told["service.instance.id"] == "reaper"
+    assert "k8s.pod.name" not in told
