@@ -2,12 +2,14 @@
 
 Suites of real processes stand side by side, alike but for their telemetry, each with a Postgres of its own; one takes
 its round of jobs while the others idle. Counted is the CPU of api, worker and bbox worker with all their children; the
-receiver, which is a process of this program, Postgres and the caller are not. Rounds take turns, so that what else the
-machine does falls on all alike, and the median round counts.
+receiver, which is a process of this program, Postgres and the caller are not. Rounds take turns and are short, so that
+what else the machine does falls on all alike: each is compared with the round without telemetry just before it, and the
+median of these ratios counts, with its quartiles.
 
   off     no endpoint: the SDK is not even loaded
   on      every trace, and metrics every ten seconds, by OTLP to a local receiver
-  tenth   the same, but one trace of ten is kept (OTEL_TRACES_SAMPLER=parentbased_traceidratio)
+  traces  every trace, and no metrics
+  tenth   the same as on, but one trace of ten is kept (OTEL_TRACES_SAMPLER=parentbased_traceidratio)
 
 A job is the sample invoice, a PDF with a text layer: values and boxes without OCR or a model, the least a job can be.
 """
@@ -37,16 +39,16 @@ TENTH = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=60, help="jobs of a round")
-    parser.add_argument("--rounds", type=int, default=9, help="rounds of each suite")
+    parser.add_argument("--jobs", type=int, default=10, help="jobs of a round")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of each suite")
     parser.add_argument("--outstanding", type=int, default=4, help="jobs under way at any time")
-    parser.add_argument("--kinds", default="off,on,tenth", help="which suites, with commas")
+    parser.add_argument("--kinds", default="on,traces,tenth", help="which suites beside off, with commas")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--smoke", action="store_true", help="one short round each, to see that it runs")
     parser.add_argument("--role", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.smoke:
-        options.jobs, options.rounds, options.kinds = 2, 1, "off,on"
+        options.jobs, options.rounds, options.kinds = 2, 1, "on"
     asyncio.run(_receive() if options.role == "receiver" else _measure(options))
 
 
@@ -56,10 +58,15 @@ async def _measure(options: argparse.Namespace) -> None:
             "OTEL_EXPORTER_OTLP_ENDPOINT": await exits.enter_async_context(_receiver()),
             "OTEL_METRIC_EXPORT_INTERVAL": "10000",
         }
-        environments: dict[str, Mapping[str, str]] = {"off": {}, "on": told, "tenth": told | TENTH}
+        environments: dict[str, Mapping[str, str]] = {
+            "off": {},
+            "on": told,
+            "traces": told | {"OTEL_METRICS_EXPORTER": "none"},
+            "tenth": told | TENTH,
+        }
         suites = {
             kind: await exits.enter_async_context(_Suite(environments[kind], options.outstanding))
-            for kind in options.kinds.split(",")
+            for kind in ("off", *options.kinds.split(","))
         }
         rounds: dict[str, list[float]] = {kind: [] for kind in suites}
         for suite in suites.values():
@@ -72,15 +79,23 @@ async def _measure(options: argparse.Namespace) -> None:
 
 def _report(rounds: dict[str, list[float]], *, as_json: bool) -> None:
     middle = {kind: statistics.median(found) for kind, found in rounds.items()}
+    more = {kind: _quartiles(found, rounds["off"]) for kind, found in rounds.items() if kind != "off"}
     if as_json:
-        print(json.dumps({"cpu_ms": middle, "load": os.getloadavg()[0]}))
+        print(json.dumps({"cpu_ms": middle, "more": more, "load": os.getloadavg()[0]}))
         return
     print(f"load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
-    print("| telemetry | CPU ms a job, median [least .. most] | against off |")
+    print("| telemetry | CPU ms a job, median [least .. most] | against off, median [quartiles] |")
     print("|---|---|---|")
     for kind, found in rounds.items():
-        more = f"{(middle[kind] / middle['off'] - 1) * 100:+.1f} %" if "off" in middle else ""
-        print(f"| {kind} | {middle[kind]:.1f} [{min(found):.1f} .. {max(found):.1f}] | {more} |")
+        low, half, high = more.get(kind, (0, 0, 0))
+        told = f"{half:+.1%} [{low:+.1%} .. {high:+.1%}]" if kind in more else ""
+        print(f"| {kind} | {middle[kind]:.1f} [{min(found):.1f} .. {max(found):.1f}] | {told} |")
+
+
+def _quartiles(found: list[float], off: list[float]) -> tuple[float, ...]:
+    """How much more a round took than the one without telemetry beside it."""
+    ratios = [each / beside - 1 for each, beside in zip(found, off, strict=True)]
+    return tuple(statistics.quantiles(ratios, n=4)) if len(ratios) > 1 else (ratios[0],) * 3
 
 
 class _Suite:

@@ -33,9 +33,9 @@ def test_a_pool_tells_its_connections_and_who_waits(measured: Measured) -> None:
 
 def test_a_statement_that_fails_is_told_by_the_class_of_its_error(measured: Measured) -> None:
     database = DatabaseMetrics()
-    with database.asking():
+    with database.asking("a_statement"):
         pass
-    with suppress(TimeoutError), database.asking():
+    with suppress(TimeoutError), database.asking("a_statement"):
         raise TimeoutError
 
     counts = {labels: count for labels, (count, _) in measured.of(metrics.DB_DURATION).items()}

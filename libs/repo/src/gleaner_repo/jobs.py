@@ -46,7 +46,7 @@ _HEADS = {
     moves.OVER: moves.ended,
     moves.REFINEMENT_OVER: moves.ended,
 }
-STATEMENTS: Mapping[str, str] = {name: _HEADS[move.guard](move) for name, move in MOVES.items()}
+STATEMENTS: Mapping[str, str] = {name: sql.named(name, _HEADS[move.guard](move)) for name, move in MOVES.items()}
 """The statement of each move."""
 
 _SUBMIT = sql.read("submit")

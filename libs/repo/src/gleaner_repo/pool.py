@@ -71,8 +71,8 @@ class Watch(Protocol):
     def waiting(self) -> AbstractContextManager[None]:
         """Around the wait for a connection."""
 
-    def asking(self) -> AbstractContextManager[None]:
-        """Around a statement."""
+    def asking(self, name: str) -> AbstractContextManager[None]:
+        """Around a statement of that name."""
 
 
 class _Nobody:
@@ -84,7 +84,7 @@ class _Nobody:
     def waiting(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def asking(self) -> AbstractContextManager[None]:
+    def asking(self, name: str) -> AbstractContextManager[None]:
         return nullcontext()
 
 
@@ -119,7 +119,7 @@ class Database:
     async def fetch(self, statement: str, *arguments: Any, within: float | None = None) -> list[asyncpg.Record]:
         """The rows of a statement; `within` so many seconds, if it must be sooner than the settings say."""
         return await self._answered(
-            lambda connection, left: connection.fetch(statement, *arguments, timeout=left), within
+            statement, lambda connection, left: connection.fetch(statement, *arguments, timeout=left), within
         )
 
     async def fetchrow(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
@@ -129,7 +129,9 @@ class Database:
 
     async def execute(self, statement: str, *arguments: Any) -> str:
         """The command tag of a statement."""
-        return await self._answered(lambda connection, left: connection.execute(statement, *arguments, timeout=left))
+        return await self._answered(
+            statement, lambda connection, left: connection.execute(statement, *arguments, timeout=left)
+        )
 
     async def ready(self) -> bool:
         """Whether the database answers, can be written to, and was migrated as far as this code needs.
@@ -155,12 +157,14 @@ class Database:
             return NOT_MIGRATED
         return None if row["era_fits"] else OLD_ERA
 
-    async def _answered(self, ask: Callable[[Any, float], Awaitable[T]], within: float | None = None) -> T:
+    async def _answered(
+        self, statement: str, ask: Callable[[Any, float], Awaitable[T]], within: float | None = None
+    ) -> T:
         """What the database answers in time. A statement that was rolled back because of others is sent again."""
         give_up = asyncio.get_running_loop().time() + min(within or self._timeout_s, self._timeout_s)
         for attempt in range(_RACE_TRIES):
             try:
-                return await self._asked(ask, give_up)
+                return await self._asked(sql.name_of(statement), ask, give_up)
             except RACES:
                 if attempt == _RACE_TRIES - 1:
                     raise Unavailable from None
@@ -172,7 +176,7 @@ class Database:
                 raise Unavailable from error
         raise AssertionError
 
-    async def _asked(self, ask: Callable[[Any, float], Awaitable[T]], give_up: float) -> T:
+    async def _asked(self, name: str, ask: Callable[[Any, float], Awaitable[T]], give_up: float) -> T:
         """One try on one connection, which is given up for lost if it does not answer in time.
 
         The driver would wait for the answer to its cancel request, on the same dead connection and for as long again.
@@ -180,7 +184,7 @@ class Database:
         with self._watch.waiting():
             connection = await self._pool.acquire(timeout=_left(give_up))
         try:
-            with self._watch.asking():
+            with self._watch.asking(name):
                 return await ask(connection, _left(give_up))
         except TimeoutError:
             connection.terminate()

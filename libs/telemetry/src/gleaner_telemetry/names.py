@@ -12,6 +12,7 @@ RPC_STATUS: Final = "rpc.response.status_code"
 ERROR_TYPE: Final = "error.type"
 
 DB_SYSTEM: Final = "db.system.name"
+DB_SUMMARY: Final = "db.query.summary"
 DB_STATE: Final = "db.client.connection.state"
 DATABASE: Final = "db.namespace"
 

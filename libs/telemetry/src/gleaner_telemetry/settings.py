@@ -72,6 +72,11 @@ class OtelSettings(BaseSettings):
         validation_alias="OTEL_LOGS_EXPORTER",
         description="`otlp` exports logs, too; they are written to stderr all the same.",
     )
+    trace_statements: bool = Field(
+        default=False,
+        validation_alias="GLEANER_TRACE_STATEMENTS",
+        description="Whether each statement in a trace has a span of its own, by its name.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", validation_alias="GLEANER_LOG_LEVEL", description="Least level that is logged."
     )

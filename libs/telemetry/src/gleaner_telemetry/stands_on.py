@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 from opentelemetry import metrics as otel
+from opentelemetry import trace
 
 from gleaner_telemetry import names
 from gleaner_telemetry.metrics import (
@@ -22,7 +23,9 @@ from gleaner_telemetry.metrics import (
     DB_WAIT,
     LOOP_LAG,
 )
+from gleaner_telemetry.spans import span
 
+_tracer = trace.get_tracer("gleaner.repo")
 _LOOK_EVERY_S = 0.5
 _UNTIMED = nullcontext()
 
@@ -34,13 +37,15 @@ def measuring() -> bool:
 
 
 class DatabaseMetrics:
-    """How a pool of connections and its statements fare: `gleaner_repo`'s Watch. One a process.
+    """How a pool of connections and its statements fare: `gleaner_repo`'s Watch. One a process. With `spans` each
+    statement within a span that is recorded has one of its own.
 
     Made after it is settled whether metrics go anywhere: where they do not, it costs nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, spans: bool = False) -> None:
         self._on = measuring()
+        self._spans = spans
         self._pending = 0
         self._waits = DB_WAIT.make()
         self._durations = DB_DURATION.make()
@@ -61,9 +66,9 @@ class DatabaseMetrics:
         """Around the wait for a connection. A statement that gets none has failed."""
         return self._waiting() if self._on else _UNTIMED
 
-    def asking(self) -> AbstractContextManager[None]:
-        """Around a statement."""
-        return self._asking() if self._on else _UNTIMED
+    def asking(self, name: str) -> AbstractContextManager[None]:
+        """Around a statement. A span tells its name; the text is in the code, and values are told nowhere."""
+        return self._asking(name) if self._on or self._spans else _UNTIMED
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
@@ -79,14 +84,19 @@ class DatabaseMetrics:
             self._waits.record(time.perf_counter() - began)
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _asking(self, name: str) -> Iterator[None]:
         began = time.perf_counter()
         try:
-            yield
+            with self._span(name) if self._spans and trace.get_current_span().is_recording() else _UNTIMED:
+                yield
         except BaseException as error:
             self._failed(error, time.perf_counter() - began)
             raise
         self._durations.record(time.perf_counter() - began, {names.DB_SYSTEM: "postgresql"})
+
+    def _span(self, name: str) -> AbstractContextManager[trace.Span]:
+        attributes = {names.DB_SYSTEM: "postgresql", names.DB_SUMMARY: name}
+        return span(_tracer, name, kind=trace.SpanKind.CLIENT, attributes=attributes)
 
     def _failed(self, error: BaseException, seconds: float) -> None:
         self._durations.record(seconds, {names.DB_SYSTEM: "postgresql", names.ERROR_TYPE: type(error).__name__})

@@ -47,7 +47,9 @@ async def main(settings: ApiSettings) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(installed("api", settings.otel))
         database = await stack.enter_async_context(
-            open_database(settings.database, name="gleaner-api", watch=DatabaseMetrics())
+            open_database(
+                settings.database, name="gleaner-api", watch=DatabaseMetrics(spans=settings.otel.trace_statements)
+            )
         )
         workers = await stack.enter_async_context(
             Peers("worker", addresses(settings.worker_addresses), settings.channels)

@@ -22,7 +22,11 @@ async def main(settings: BboxWorkerSettings) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(installed("bbox_worker", settings.otel))
         database = await stack.enter_async_context(
-            open_database(settings.database, name="gleaner-bbox-worker", watch=DatabaseMetrics())
+            open_database(
+                settings.database,
+                name="gleaner-bbox-worker",
+                watch=DatabaseMetrics(spans=settings.otel.trace_statements),
+            )
         )
         grounder = await stack.enter_async_context(Grounder(settings.grounder))
         slots = Slots(settings.runner.slots)

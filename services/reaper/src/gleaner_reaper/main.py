@@ -33,7 +33,11 @@ async def main(settings: ReaperSettings, *, loop: bool) -> int:
         try:
             stack.enter_context(installed("reaper", settings.otel))
             database = await stack.enter_async_context(
-                open_database(settings.database, name="gleaner-reaper", watch=DatabaseMetrics())
+                open_database(
+                    settings.database,
+                    name="gleaner-reaper",
+                    watch=DatabaseMetrics(spans=settings.otel.trace_statements),
+                )
             )
         except (Unavailable, CannotBeScraped) as error:
             log.error("cannot sweep: %s", error)

@@ -28,7 +28,9 @@ async def main(settings: WorkerSettings) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(installed("worker", settings.otel))
         database = await stack.enter_async_context(
-            open_database(settings.database, name="gleaner-worker", watch=DatabaseMetrics())
+            open_database(
+                settings.database, name="gleaner-worker", watch=DatabaseMetrics(spans=settings.otel.trace_statements)
+            )
         )
         reader = await stack.enter_async_context(PageReader(settings.reader))
         embedded = await stack.enter_async_context(EmbeddedExtractor(settings.extractor))
