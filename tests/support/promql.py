@@ -49,7 +49,12 @@ def dashboard_expressions() -> Iterator[str]:
     """Every query of the dashboard, as Prometheus gets it."""
     for panel in dashboard()["panels"]:
         for target in panel.get("targets", ()):
-            yield target["expr"].replace("$__rate_interval", "1m").replace("$job", ".*")
+            yield as_asked(target["expr"])
+
+
+def as_asked(query: str) -> str:
+    """A query of the dashboard as Prometheus gets it."""
+    return query.replace("$__rate_interval", "1m").replace("$job", ".*")
 
 
 def rules() -> Iterator[dict[str, Any]]:

@@ -20,13 +20,15 @@ from support.openai_server import OpenAiServer, Reply, openai_server
 from support.otlp_receiver import OtlpReceiver, otlp_receiver
 from support.postgres import Databases
 from support.prometheus import Prometheus, prometheus
-from support.promql import RULES, expressions, named, recorded
+from support.promql import RULES, as_asked, dashboard, expressions, named, recorded
 from support.webhook_receiver import WebhookReceiver
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 MODEL = "gpt-4o"  # one that the public price list has
 # There when an ending comes too late, which no test can have at will; tests/integration/runner has it.
 RARE = {"gleaner_lost_races_total"}
+# Panels of what did not happen.
+QUIET = {"Calls to other services that failed", "Orphans of the reaper's last sweep"}
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ async def test_what_is_looked_at_is_there_and_leads_to_traces(postgres: Database
             await anext(group)
 
         await everything_asked_for(suite.prometheus)
+        await every_panel_has_a_picture(suite.prometheus)
         await healthy_rules(suite.prometheus)
         await exemplars_of_runs_are_traces(suite)
 
@@ -138,6 +141,16 @@ async def everything_asked_for(server: Prometheus) -> None:
                 await asyncio.sleep(0.2)
     except TimeoutError:
         raise AssertionError(f"never exported: {sorted(missing)}") from None
+
+
+async def every_panel_has_a_picture(server: Prometheus) -> None:
+    """Each panel shows something but those of troubles that there were none of."""
+    empty = set()
+    for panel in dashboard()["panels"]:
+        queries = [as_asked(target["expr"]) for target in panel.get("targets", ())]
+        if queries and not any([await server.query(query) for query in queries]):
+            empty.add(panel["title"])
+    assert empty <= QUIET
 
 
 async def healthy_rules(server: Prometheus) -> None:
