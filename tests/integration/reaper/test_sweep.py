@@ -152,9 +152,9 @@ async def test_what_is_old_is_removed_once_by_reapers_that_run_at_once(database_
         await groups.make(TENANT, "idle", earliest=True)
         await database.execute(
             """INSERT INTO parked_events
-            SELECT tenant_id, 'idle', event_id, era, xid, id, job_id, seq, tenant_id, type, leg, series, attempt, final,
+            SELECT tenant_id, 'idle', event_id, era, xid, id, job_id, seq, tenant_id, type, leg, series, attempt,
                 at, body, 'refused', 5
-            FROM events WHERE final"""
+            FROM events WHERE type IN (7, 8, 9)"""  # final ones
         )
         [alive] = await submitted(jobs)
         batch = {"GLEANER_REAPER_BATCH_SIZE": "2"}

@@ -62,8 +62,9 @@ HOT |= {
     for name in ("remove_jobs", "remove_documents", "remove_deliveries", "remove_events", "remove_parked")
 }
 HOT["consume"] = consuming("SELECT event_id FROM batch")
-# What reads every leased row, or every row of the small queue, on purpose.
-_ALLOWED_FILTERS = ("queue_leased_idx", "deliveries_sending_idx")
+# What reads every row that is being sent, on purpose. (Leased rows are the front of queue_pkey.)
+_ALLOWED_FILTERS = ("deliveries_sending_idx",)
+_WHETHER_THERE_IS_ANY = re.compile(r"Index Only Scan using endpoints_pkey on endpoints .* width=0\)")
 
 _FILL = f"""
 INSERT INTO jobs (id, tenant_id, fingerprint, request, about)
@@ -71,8 +72,8 @@ SELECT lpad(to_hex(n), 32, '0')::uuid, 'default', 'f', 'r', 'a' FROM generate_se
 INSERT INTO outcomes (job_id, seq, tenant_id, leg, series, state, has_callback, attempt, lapses, lease_token, result)
 SELECT lpad(to_hex(n), 32, '0')::uuid, 3, 'default', 1, 1, 'SUCCEEDED', false, 1, 0, 1, 'r'
 FROM generate_series(1, {FINISHED}) AS n;
-INSERT INTO events (era, job_id, seq, tenant_id, type, leg, series, attempt, final)
-SELECT 1, lpad(to_hex(n), 32, '0')::uuid, 3, 'default', 7, 1, 1, 1, true FROM generate_series(1, {FINISHED}) AS n;
+INSERT INTO events (era, job_id, seq, tenant_id, type, leg, series, attempt)
+SELECT 1, lpad(to_hex(n), 32, '0')::uuid, 3, 'default', 7, 1, 1, 1 FROM generate_series(1, {FINISHED}) AS n;
 INSERT INTO deliveries (event_id, endpoint_id, tenant_id, job_id, seq, type, url, state, ready)
 SELECT gen_random_uuid(), '{UUID(int=0)}', 'default', lpad(to_hex(n), 32, '0')::uuid, 3, 7, 'u', 'DELIVERED', false
 FROM generate_series(1, {FINISHED}) AS n;
@@ -81,7 +82,7 @@ SELECT lpad(to_hex(n), 32, '0')::uuid, 'default', 'f', 'r', 'a'
 FROM generate_series({FINISHED} + 1, {FINISHED} + {ALIVE}) AS n;
 INSERT INTO queue (id, tenant_id, has_callback)
 SELECT lpad(to_hex(n), 32, '0')::uuid, 'default', false FROM generate_series({FINISHED} + 1, {FINISHED} + {ALIVE}) AS n;
-UPDATE queue SET state = 'RUNNING', ready = false, holder = '{UUID(int=1)}',
+UPDATE queue SET ready = false, holder = '{UUID(int=1)}',
     lease_expires_at = now() + interval '1 hour'
 WHERE id <= lpad(to_hex({FINISHED} + {LEASED}), 32, '0')::uuid;
 """
@@ -111,6 +112,7 @@ async def test_no_hot_statement_reads_a_whole_table(connection: Connection) -> N
         found += [f"{name}: {line.strip()}" for line in plan if re.search(r"Seq Scan on (?!log_era|groups)", line)]
         # An index scan without a condition, or by a filter alone, is a whole table too.
         found += [f"{name}: {line}" for line in _unconditional(plan)]
+        found += [f"{name}: {line}" for line in _roundabout(plan)]
     assert found == []
 
 
@@ -127,6 +129,19 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(below)
 
 
+def _roundabout(plan: list[str]) -> list[str]:
+    """Scans of the queue's indexes whose condition does not narrow them: ids looked for in all that waits."""
+    found = []
+    for line, following in zip(plan, [*plan[1:], ""], strict=True):
+        scan = re.search(r"(?:Index|Bitmap).* Scan .*(?:using|on) (queue_\w+)", line)
+        condition = following.partition("Index Cond: ")[2]
+        if scan and scan.group(1) == "queue_pkey" and "(id " not in condition and condition != "(ready = false)":
+            found.append(f"{line.strip()} {condition}")
+        if scan and scan.group(1) in ("queue_claim_idx", "queue_suspect_idx") and "(id " in condition:
+            found.append(f"{line.strip()} {condition}")
+    return found
+
+
 async def _generic_plan(connection: Connection, statement: str) -> list[str]:
     prepared = await connection.prepare(statement)
     arguments = ", ".join("NULL" for _ in prepared.get_parameters())
@@ -141,6 +156,7 @@ def _unconditional(plan: list[str]) -> list[str]:
     found = []
     for line, following in zip(plan, [*plan[1:], ""], strict=True):
         scan = re.search(r"Index (?:Only )?Scan (?:Backward )?using (\w+)", line)
-        if scan and scan.group(1) not in _ALLOWED_FILTERS and "Index Cond" not in following:
+        allowed = scan and (scan.group(1) in _ALLOWED_FILTERS or _WHETHER_THERE_IS_ANY.search(line))
+        if scan and not allowed and "Index Cond" not in following:
             found.append(line.strip())
     return found

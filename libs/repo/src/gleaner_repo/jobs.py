@@ -40,6 +40,7 @@ _HEADS = {
     moves.SUSPECT: moves.offered,
     moves.HOLDER: moves.held,
     moves.PATIENT_HOLDER: moves.held,
+    moves.LAST_HOLDER: moves.ended_by_holder,
     moves.TENANT: moves.owned,
     moves.LAPSED: moves.lapsed,
     moves.WORN_OUT: moves.lapsed,
@@ -130,8 +131,6 @@ class JobRepository:
             try:
                 rows = await self._database.fetch(STATEMENTS[move], [job_id], tenant_id)
             except asyncpg.UniqueViolationError:  # decided on a snapshot from before another retry
-                return None
-            except asyncpg.ForeignKeyViolationError:  # or from before it was deleted
                 return None
             if rows:
                 return _moved(rows[0])
@@ -460,11 +459,11 @@ def event_of(row: asyncpg.Record) -> Event:
         leg=row["leg"],
         series=row["series"],
         attempt=row["attempt"],
-        final=row["final"],
+        final=name in moves.FINAL_EVENTS,
         at=row["at"],
         state=state,
         refinement=refinement,
-        error=None if cancelled else _error_from_json(row["body"]),
+        error=None if cancelled else _error_from_json(row["body"] or None),
         reason=json.loads(row["body"])["reason"] if cancelled and row["body"] else None,
     )
 

@@ -64,6 +64,9 @@ HOLDER = "queue.lease_token = input.lease_token"
 PATIENT_HOLDER = (
     HOLDER + " AND (queue.hand_backs < $7 OR queue.lapses + 1 < $8)"
 )  # else the lease runs out, and ends it
+LAST_HOLDER = """CASE WHEN (queue.id, queue.lease_token) IN (
+        SELECT input.id, input.lease_token FROM unnest($1::uuid[], $2::int[]) AS input (id, lease_token)
+    ) THEN true END"""
 TENANT = "queue.tenant_id = $2"  # a client's move: never by id alone
 LAPSED = "queue.lease_expires_at < now() AND queue.lapses + 1 < $2"
 WORN_OUT = "queue.lease_expires_at < now() AND queue.lapses + 1 >= $2"
@@ -112,9 +115,9 @@ MOVES = {move.name: move for move in (
     #    name                              leg  from    to guard            stamps    event
     Move("mark_running",                   1,   (Q,),   R, DUE,             GRANT,    "job.started"),
     Move("mark_suspect_running",           1,   (Q,),   R, SUSPECT,         GRANT,    "job.started"),
-    Move("mark_succeeded",                 1,   (R,),   S, HOLDER,          END,      "job.succeeded"),
+    Move("mark_succeeded",                 1,   (R,),   S, LAST_HOLDER,     END,      "job.succeeded"),
     Move("mark_partial_succeeded",         1,   (R,),   P, HOLDER,          NEXT_LEG, "job.partial_succeeded"),
-    Move("mark_failed",                    1,   (R,),   F, HOLDER,          END,      "job.failed"),
+    Move("mark_failed",                    1,   (R,),   F, LAST_HOLDER,     END,      "job.failed"),
     Move("requeue_for_retry",              1,   (R,),   Q, HOLDER,          DEFER,    "job.requeued"),
     Move("hand_back",                      1,   (R,),   Q, PATIENT_HOLDER,  UNCOUNT,  "job.handed_back"),
     Move("rescue",                         1,   (R,),   Q, LAPSED,          REVIVE,   "job.rescued"),
@@ -125,8 +128,8 @@ MOVES = {move.name: move for move in (
 
     Move("mark_bbox_refining",             2,   (P,),   B, DUE,             GRANT,    "job.refinement_started"),
     Move("mark_suspect_bbox_refining",     2,   (P,),   B, SUSPECT,         GRANT,    "job.refinement_started"),
-    Move("mark_bbox_refined",              2,   (B,),   S, HOLDER,          END,      "job.succeeded",            Refinement.SUCCEEDED),
-    Move("mark_bbox_refine_failed",        2,   (B,),   P, HOLDER,          END,      "job.refinement_failed",    Refinement.FAILED),
+    Move("mark_bbox_refined",              2,   (B,),   S, LAST_HOLDER,     END,      "job.succeeded",            Refinement.SUCCEEDED),
+    Move("mark_bbox_refine_failed",        2,   (B,),   P, LAST_HOLDER,     END,      "job.refinement_failed",    Refinement.FAILED),
     Move("requeue_bbox_refine",            2,   (B,),   P, HOLDER,          DEFER,    "job.refinement_requeued"),
     Move("hand_back_bbox_refine",          2,   (B,),   P, PATIENT_HOLDER,  UNCOUNT,  "job.refinement_handed_back"),
     Move("rescue_bbox_refine",             2,   (B,),   P, LAPSED,          REVIVE,   "job.refinement_rescued"),
@@ -151,6 +154,8 @@ _ROW = """queue.id, queue.tenant_id, queue.leg, queue.series, queue.seq, queue.a
         queue.hand_backs, queue.lease_token, queue.available_at, queue.started_at, queue.has_callback,
         gleaner_uuid7() AS event_id"""
 _LAST = _ROW.replace("queue.seq,", "queue.seq + 1 AS seq,")
+_MOVED = """moved.id, moved.tenant_id, moved.state, moved.leg, moved.series, moved.seq, moved.attempt, moved.lapses,
+    moved.hand_backs, moved.lease_token"""
 
 _NOTHING = "NULL::jsonb AS error, NULL::text AS reason, NULL::bytea AS result, NULL::bytea AS artefact"
 
@@ -166,12 +171,13 @@ def offered(move: Move) -> str:
     SELECT queue.id, queue.attempt, queue.lapses, {_NOTHING}
     FROM queue
     WHERE queue.ready AND queue.leg = $3 AND {move.guard}
-    ORDER BY queue.available_at, queue.id
+    ORDER BY queue.available_at
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ),
 {_tail(move)}
-SELECT moved.*, jobs.request, jobs.about, jobs.created_at, jobs.trace_context, found.result, found.artefact
+SELECT moved.id, moved.lease_token, moved.tenant_id, moved.leg, moved.series, moved.seq, moved.attempt, moved.lapses,
+    jobs.request, jobs.about, jobs.created_at, moved.available_at, moved.started_at, jobs.trace_context, found.result, found.artefact
 FROM moved
 CROSS JOIN LATERAL (
     SELECT * FROM jobs WHERE jobs.tenant_id = moved.tenant_id AND jobs.id = moved.id
@@ -183,20 +189,23 @@ LEFT JOIN LATERAL (
     ORDER BY outcomes.seq DESC
     LIMIT 1
 ) AS found ON true
-ORDER BY moved.available_at, moved.id"""
+ORDER BY moved.available_at"""
+
+
+_INPUT = """unnest($1::uuid[], $2::int[], $3::interval[], $4::jsonb[], $5::bytea[], $6::bytea[])
+        AS input (id, lease_token, delay, error, result, artefact)"""
 
 
 def held(move: Move) -> str:
-    """Make `move` for the leases that the caller names.
+    """Make `move` for the leases that the caller names, while the leg goes on.
 
-    $1 uuid[] and $2 bigint[]: jobs and fencing tokens; $3 interval[]: delays; $4 jsonb[]: errors; $5 and $6 bytea[]:
+    $1 uuid[] and $2 int[]: jobs and fencing tokens; $3 interval[]: delays; $4 jsonb[]: errors; $5 and $6 bytea[]:
     results and artefacts; $7 and $8 (hand-back only): how many hand-backs are free, how many lapses end the leg.
     Locks in id order; one probe of the primary key a row.
     """
     return f"""WITH input AS MATERIALIZED (
     SELECT *, NULL::text AS reason
-    FROM unnest($1::uuid[], $2::bigint[], $3::interval[], $4::jsonb[], $5::bytea[], $6::bytea[])
-        AS input (id, lease_token, delay, error, result, artefact)
+    FROM {_INPUT}
     ORDER BY id
 ),
 chosen AS MATERIALIZED (
@@ -209,8 +218,28 @@ chosen AS MATERIALIZED (
         FOR UPDATE
     ) AS picked
 ),
-{_tail(move, body="chosen.error")}
-SELECT * FROM moved"""
+{_tail(move)}
+SELECT {_MOVED} FROM moved"""
+
+
+def ended_by_holder(move: Move) -> str:
+    """Make `move` for the leases that the caller names; it ends the job.
+
+    $1 to $6 as in `held`. The deletion itself looks at the token, and looks again at the row as it is once it has waited
+    for it: no lock before (54 bytes of WAL and a probe a job). Trap: outside of CASE the planner may turn the look into
+    a join with the whole table; inside it is a hash of what was named.
+    """
+    return f"""WITH chosen AS MATERIALIZED (
+    SELECT DISTINCT ON (input.id, input.lease_token) input.*, NULL::text AS reason
+    FROM {_INPUT}
+),
+moved AS (
+    DELETE FROM queue
+    WHERE queue.id = ANY ($1::uuid[]) AND {_from(move)} AND {move.guard}
+    RETURNING {_LAST}, '{move.to_state}' AS state
+),
+{_outcome(move, counts="moved", on="id, lease_token")}{_follow_up(move, on="id, lease_token")}
+SELECT {_MOVED} FROM moved"""
 
 
 def owned(move: Move) -> str:
@@ -229,24 +258,24 @@ chosen AS MATERIALIZED (
         FOR UPDATE
     ) AS picked
 ),
-{_tail(move, body="CASE WHEN chosen.reason IS NOT NULL THEN jsonb_build_object('reason', chosen.reason) END")}
-SELECT * FROM moved"""
+{_tail(move)}
+SELECT {_MOVED} FROM moved"""
 
 
 def lapsed(move: Move) -> str:
     """Make `move` for up to $1 jobs whose lease ran out.
 
-    $2 int: how many lapses end a leg. $3 uuid[], $4 bigint[] and $5 timestamptz[]: only these leases, unchanged since
+    $2 int: how many lapses end a leg. $3 uuid[], $4 int[] and $5 timestamptz[]: only these leases, unchanged since
     they were seen; null for all. $6 and $7 interval (if the leg goes on): first and longest back-off. Reads the few
-    leased rows by queue_leased_idx: an index on the expiry would make no renewal HOT.
+    leased rows by the front of queue_pkey: an index on the expiry would make no renewal HOT.
     """
     fate = _NOTHING.replace("NULL::jsonb", CRASHED) if move.ends else _NOTHING
     return f"""WITH chosen AS MATERIALIZED (
     SELECT queue.id, queue.attempt, queue.lapses + 1 AS lapses, {fate}
     FROM queue
-    WHERE NOT queue.ready AND {_from(move)} AND {move.guard}
+    WHERE {_from(move)} AND {move.guard}
         AND ($3::uuid[] IS NULL OR EXISTS (
-            SELECT FROM unnest($3::uuid[], $4::bigint[], $5::timestamptz[]) AS seen (id, lease_token, lease_expires_at)
+            SELECT FROM unnest($3::uuid[], $4::int[], $5::timestamptz[]) AS seen (id, lease_token, lease_expires_at)
             WHERE seen.id = queue.id AND seen.lease_token = queue.lease_token
                 AND seen.lease_expires_at = queue.lease_expires_at
         ))
@@ -254,15 +283,15 @@ def lapsed(move: Move) -> str:
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ),
-{_tail(move, body="chosen.error")}
-SELECT * FROM moved"""
+{_tail(move)}
+SELECT {_MOVED} FROM moved"""
 
 
 def ended(move: Move) -> str:
     """Make `move` for jobs of a tenant that are over: the row comes back from the newest outcome, token and seq kept.
 
-    $1 uuid[]: jobs; $2 text: the tenant. Trap: from a stale snapshot this fails on the event's (job, seq), which
-    counts as a lost race.
+    $1 uuid[]: jobs; $2 text: the tenant. Traps: from a stale snapshot this fails on the event's (job, seq), which
+    counts as a lost race. And the job's row is locked, for a deletion under way cannot see the row that comes back.
     """
     return f"""WITH chosen AS MATERIALIZED (
     SELECT ended.job_id AS id, ended.*
@@ -270,67 +299,79 @@ def ended(move: Move) -> str:
     CROSS JOIN LATERAL (
         SELECT * FROM outcomes WHERE outcomes.job_id = input.id ORDER BY outcomes.seq DESC LIMIT 1
     ) AS ended
+    CROSS JOIN LATERAL (
+        SELECT FROM jobs WHERE jobs.tenant_id = ended.tenant_id AND jobs.id = ended.job_id FOR KEY SHARE
+    ) AS kept
     WHERE ended.tenant_id = $2 AND ended.state IN ({_names(move.from_states)}) AND {move.guard}
+        AND (SELECT count(*) FROM queue WHERE queue.ready IN (false, true) AND queue.id = ended.job_id) = 0
 ),
 moved AS (
-    INSERT INTO queue AS queue (id, tenant_id, state, has_callback, leg, series, lease_token, seq)
-    SELECT id, tenant_id, '{move.to_state}', has_callback, {move.leg}, series + 1, lease_token, seq + 1
+    INSERT INTO queue AS queue (id, tenant_id, has_callback, leg, series, lease_token, seq)
+    SELECT id, tenant_id, has_callback, {move.leg}, series + 1, lease_token, seq + 1
     FROM chosen
-    ON CONFLICT (id) DO NOTHING
-    RETURNING {_ROW}, queue.state
+    RETURNING {_ROW}, '{move.to_state}' AS state
 ),
 {_follow_up(move)}
-SELECT * FROM moved"""
+SELECT {_MOVED} FROM moved"""
 
 
-def _tail(move: Move, body: str = "") -> str:
+def _tail(move: Move) -> str:
     """The move itself, and what must follow it in the same statement."""
     picked = "queue.id = ANY (ARRAY(SELECT chosen.id FROM chosen))"
     if move.ends:
         change = f"""DELETE FROM queue
     WHERE {picked} AND {_from(move)}
     RETURNING {_LAST}, '{move.to_state}' AS state"""
-    elif "chosen." in move.stamps:
-        change = f"""UPDATE queue
-    SET state = '{move.to_state}', seq = queue.seq + 1, {move.stamps}
-    FROM chosen
-    WHERE {picked} AND chosen.id = queue.id AND {_from(move)}
-    RETURNING {_ROW}, queue.state"""
     else:
+        by_row = ("\n    FROM chosen", " AND chosen.id = queue.id") if "chosen." in move.stamps else ("", "")
         change = f"""UPDATE queue
-    SET state = '{move.to_state}', seq = queue.seq + 1, {move.stamps}
-    WHERE {picked} AND {_from(move)}
-    RETURNING {_ROW}, queue.state"""
+    SET seq = queue.seq + 1, {move.stamps}{by_row[0]}
+    WHERE {picked}{by_row[1]} AND {_from(move)}
+    RETURNING {_ROW}, '{move.to_state}' AS state"""
     return f"""moved AS (
     {change}
 ),
-{_outcome(move)}{_follow_up(move, body)}"""
+{_outcome(move)}{_follow_up(move)}"""
 
 
-def _outcome(move: Move) -> str:
-    """The outcome of a move that ends a leg."""
+def _outcome(move: Move, *, counts: str = "chosen", on: str = "id") -> str:
+    """The outcome of a move that ends a leg. `counts`: which rows have those of the leg that ended; after a move to the
+    next leg the moved rows have those of that one."""
     if not move.ends and move.stamps is not NEXT_LEG:
         return ""
     refinement = f"'{move.refinement}'" if move.refinement else "NULL"
-    # `chosen` has the counts of the leg that ended; the row may stand at the next leg's by now.
     return f"""outcome AS (
     INSERT INTO outcomes (job_id, seq, tenant_id, leg, series, state, refinement, has_callback, attempt, lapses,
         lease_token, started_at, error, reason, result, artefact)
     SELECT moved.id, moved.seq, moved.tenant_id, {move.leg}, moved.series, '{move.to_state}', {refinement},
-        moved.has_callback, chosen.attempt, chosen.lapses, moved.lease_token, moved.started_at, chosen.error,
+        moved.has_callback, {counts}.attempt, {counts}.lapses, moved.lease_token, moved.started_at, chosen.error,
         chosen.reason, chosen.result, chosen.artefact
-    FROM moved JOIN chosen USING (id)
+    FROM moved JOIN chosen USING ({on})
 ),
 """
 
 
-def _follow_up(move: Move, body: str = "") -> str:
-    """The event, and the deliveries it is owed. `body` is what the event has to say, of the chosen rows.
+_REASON = "CASE WHEN chosen.reason IS NULL THEN '' ELSE jsonb_build_object('reason', chosen.reason)::text END"
+_ERROR = "coalesce(chosen.error::text, '')"
+_BODIES = {
+    "job.requeued": _ERROR,
+    "job.failed": _ERROR,
+    "job.cancelled": _REASON,
+    "job.refinement_requeued": _ERROR,
+    "job.refinement_failed": _ERROR,
+    "job.refinement_cancelled": _REASON,
+}
+"""What an event has to say, of the chosen rows; the others have nothing."""
 
-    The event's id is made with the moved row, so that nothing has to be joined: of two short-lived row sets the planner
-    expects one row each, and compares every one with every other (a claim of 500 took 37 ms instead of 12).
+
+def _follow_up(move: Move, *, on: str = "id") -> str:
+    """The event, and the deliveries it is owed.
+
+    The event's id is made with the moved row, and a row is joined only for an event that has something to say: of two
+    short-lived row sets the planner expects one row each, and may compare every one with every other (a claim of 500
+    took 37 ms instead of 12).
     """
-    chosen = " JOIN chosen USING (id)" if body else ""
+    body = _BODIES.get(move.event)
     callback = (
         """SELECT '00000000-0000-0000-0000-000000000000'::uuid AS endpoint_id, jobs.callback_url AS url
             FROM jobs
@@ -341,11 +382,10 @@ def _follow_up(move: Move, body: str = "") -> str:
         else ""
     )
     return f"""event AS (
-    INSERT INTO events (era, event_id, job_id, seq, tenant_id, type, leg, series, attempt, final, body)
+    INSERT INTO events (era, event_id, job_id, seq, tenant_id, type, leg, series, attempt, body)
     SELECT (SELECT era FROM log_era), moved.event_id, moved.id, moved.seq, moved.tenant_id,
-        {EVENT_TYPES[move.event]}, {move.leg}, moved.series, moved.attempt, {str(move.ends).lower()},
-        {body or "NULL::jsonb"}
-    FROM moved{chosen}
+        {EVENT_TYPES[move.event]}, {move.leg}, moved.series, moved.attempt, {body or "''"}
+    FROM moved{f" JOIN chosen USING ({on})" if body else ""}
 ),
 delivery AS (
     INSERT INTO deliveries (event_id, endpoint_id, tenant_id, job_id, seq, type, url)
@@ -354,15 +394,24 @@ delivery AS (
     CROSS JOIN LATERAL (
         {callback}SELECT endpoints.id AS endpoint_id, endpoints.url
         FROM endpoints
-        WHERE endpoints.tenant_id = moved.tenant_id AND endpoints.disabled_at IS NULL
+        WHERE (SELECT EXISTS (SELECT FROM endpoints))  -- asked once: most databases have none
+            AND endpoints.tenant_id = moved.tenant_id AND endpoints.disabled_at IS NULL
             AND {EVENT_TYPES[move.event]} = ANY (endpoints.event_types)
         OFFSET 0  -- a fence: else the join may be turned round, and all tenants' endpoints be read
     ) AS target
 )"""
 
 
+_READY = {True: "queue.ready", False: "NOT queue.ready", None: "queue.ready IN (false, true)"}
+
+
 def _from(move: Move) -> str:
-    return f"queue.state IN ({_names(move.from_states)})"
+    """The states a move is legal from, as the queue has them: `ready`, the first column of queue_pkey, and the leg.
+
+    Trap: with `leg = 1` the planner may read all of queue_claim_idx, whose first column that is.
+    """
+    waiting = {state in (Q, P) for state in move.from_states}
+    return f"{_READY[None if len(waiting) > 1 else waiting.pop()]} AND queue.leg IS NOT DISTINCT FROM {move.leg}"
 
 
 def _names(states: Iterable[State]) -> str:

@@ -1,7 +1,7 @@
 -- How much there is to do, by leg. $1 int no count goes further than this: a scaler needs no more, and a deep queue is
 -- not counted to its end. The queue alone, never history. Ages are seconds by the database's clock, null if nothing is due.
--- Indexes of the queue: of the rows that wait by (leg, available_at), of the suspects, of the leased rows (all of them,
--- by filter: as many as there are slots). A job whose lease ran out counts as running: somebody has to rescue it.
+-- Indexes: queue_claim_idx, queue_suspect_idx, and the front of queue_pkey (all leased rows, by filter: as many as there
+-- are slots). A job whose lease ran out counts as running: somebody has to rescue it.
 -- Traps: a limit that the planner knows, and statistics that know of few rows, make it gather all rows that fit before
 -- it counts (200 ms of 300,000; so 10): hence the SELECT around it. The LATERAL parts end in an aggregate, else they may
 -- become joins over the whole table.

@@ -4,11 +4,13 @@
 -- Documents that no other job refers to are doomed by the trigger on job_documents (0004).
 -- Indexes: jobs_pkey, queue_pkey, outcomes_pkey, job_documents_pkey, deliveries_job_idx, events_job_idx, and
 -- parked_events_pkey by the tenant's few groups.
--- Trap: a retry that commits while this waits for the job's row is not seen by NOT EXISTS; then the foreign key of its
--- queue row refuses the statement.
+-- Trap: a retry that commits while this waits for the job's row is not seen by NOT EXISTS; then the trigger on jobs
+-- refuses the statement.
 WITH gone AS (
     DELETE FROM jobs
-    WHERE jobs.tenant_id = $1 AND jobs.id = $2 AND NOT EXISTS (SELECT FROM queue WHERE queue.id = $2)
+    WHERE jobs.tenant_id = $1 AND jobs.id = $2 AND NOT EXISTS (
+        SELECT FROM queue WHERE queue.ready IN (false, true) AND queue.id = $2
+    )
     RETURNING jobs.id
 ),
 outcome AS (
@@ -21,12 +23,12 @@ delivery AS (
     DELETE FROM deliveries WHERE deliveries.job_id = (SELECT gone.id FROM gone)
 ),
 event AS (
-    UPDATE events SET body = NULL WHERE events.job_id = (SELECT gone.id FROM gone) AND events.body IS NOT NULL
+    UPDATE events SET body = '' WHERE events.job_id = (SELECT gone.id FROM gone) AND events.body <> ''
     RETURNING events.event_id
 ),
 parked AS (
     UPDATE parked_events
-    SET body = NULL
+    SET body = ''
     WHERE parked_events.ctid = ANY (ARRAY(
         SELECT found.ctid
         FROM event

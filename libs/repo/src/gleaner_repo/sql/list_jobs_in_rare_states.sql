@@ -1,9 +1,10 @@
 -- Lists a tenant's jobs in some states other than SUCCEEDED, newest first, by the rows that say so.
--- $1 to $8 as in list_jobs.sql; $8 is never null. Indexes: queue_leased_idx and queue_claim_idx or all of the small queue,
+-- $1 to $8 as in list_jobs.sql; $8 is never null. Indexes: queue_pkey, as much of it as there is alive,
 -- outcomes_by_state_idx, jobs_pkey.
 -- Trap: a job that was retried has an outcome that no longer counts, hence the state is asked again.
 WITH candidate AS MATERIALIZED (
-    SELECT queue.id FROM queue WHERE queue.tenant_id = $1 AND queue.state = ANY ($8) AND queue.id < $2
+    SELECT queue.id FROM queue WHERE queue.tenant_id = $1 AND gleaner_state(queue.leg, queue.ready) = ANY ($8)
+        AND queue.ready IN (false, true) AND queue.id < $2
     UNION
     SELECT outcomes.job_id
     FROM outcomes

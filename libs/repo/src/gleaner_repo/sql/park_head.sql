@@ -25,8 +25,8 @@ head AS MATERIALIZED (
 ),
 parked AS (
     INSERT INTO parked_events (group_tenant_id, group_name, event_id, era, xid, id, job_id, seq, tenant_id, type, leg,
-        series, attempt, final, at, body, reason, tries)
-    SELECT $1, $2, event_id, era, xid, id, job_id, seq, tenant_id, type, leg, series, attempt, final, at, body, $5, tries
+        series, attempt, at, body, reason, tries)
+    SELECT $1, $2, event_id, era, xid, id, job_id, seq, tenant_id, type, leg, series, attempt, at, body, $5, tries
     FROM head
     ON CONFLICT DO NOTHING
 )

@@ -46,7 +46,7 @@ marked AS (
 SELECT
     reached.era AS reached_era, reached.xid AS reached_xid, reached.id AS reached_id,
     batch.era, batch.xid, batch.id, batch.event_id, batch.job_id, batch.seq, batch.tenant_id, batch.type,
-    batch.leg, batch.series, batch.attempt, batch.final, batch.at, batch.body, asked.trace_context
+    batch.leg, batch.series, batch.attempt, batch.at, batch.body, asked.trace_context
 FROM reader
 LEFT JOIN reached ON true
 LEFT JOIN batch ON true

@@ -16,7 +16,9 @@ WITH looked AS MATERIALIZED (
 idle AS MATERIALIZED (
     SELECT looked.place
     FROM looked
-    LEFT JOIN LATERAL (SELECT true AS yes FROM queue WHERE queue.id = looked.job_id LIMIT 1) AS alive ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS yes FROM queue WHERE queue.ready IN (false, true) AND queue.id = looked.job_id LIMIT 1
+    ) AS alive ON true
     LEFT JOIN LATERAL (
         SELECT true AS yes
         FROM deliveries

@@ -6,7 +6,7 @@
 -- Indexes: outcomes_pkey from $2 on: ids are UUIDv7, so the oldest jobs come first, and no other index is needed; then
 -- one probe a job of outcomes_pkey, queue_pkey, deliveries_job_idx, jobs_pkey and what delete_job.sql reads.
 -- Traps: an outcome's job may be alive, in its next leg or series. A retry that commits while this picks is not seen;
--- then the foreign key of its queue row refuses the statement, and it is to be sent again. Artefacts are large: bounded
+-- then the trigger on jobs refuses the statement, and it is to be sent again. Artefacts are large: bounded
 -- by rows alone, the statement would not end in time.
 WITH looked AS MATERIALIZED (
     SELECT outcomes.job_id, outcomes.tenant_id, outcomes.seq,
@@ -31,7 +31,9 @@ old AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT outcomes.ended_at FROM outcomes WHERE outcomes.job_id = candidate.job_id ORDER BY outcomes.seq DESC LIMIT 1
     ) AS newest
-    LEFT JOIN LATERAL (SELECT true AS yes FROM queue WHERE queue.id = candidate.job_id LIMIT 1) AS alive ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS yes FROM queue WHERE queue.ready IN (false, true) AND queue.id = candidate.job_id LIMIT 1
+    ) AS alive ON true
     LEFT JOIN LATERAL (
         SELECT true AS yes
         FROM deliveries
@@ -60,13 +62,13 @@ delivery AS (
 ),
 event AS (
     UPDATE events
-    SET body = NULL
-    WHERE events.job_id = ANY (ARRAY(SELECT gone.id FROM gone)) AND events.body IS NOT NULL
+    SET body = ''
+    WHERE events.job_id = ANY (ARRAY(SELECT gone.id FROM gone)) AND events.body <> ''
     RETURNING events.event_id, events.tenant_id
 ),
 parked AS (
     UPDATE parked_events
-    SET body = NULL
+    SET body = ''
     WHERE parked_events.ctid = ANY (ARRAY(
         SELECT found.ctid
         FROM event

@@ -1,10 +1,10 @@
 -- Renews leases, and tells of each whether it is kept, lost (the row is gone, waits, or has another token) or unknown
 -- (somebody has the row locked).
--- $1 uuid[] jobs, $2 bigint[] fencing tokens, $3 interval the lease. Index: queue_pkey, one probe a lease.
+-- $1 uuid[] jobs, $2 int[] fencing tokens, $3 interval the lease. Index: queue_pkey, one probe a lease.
 -- Trap: waiting for one locked row would cost the worker all its leases, hence SKIP LOCKED; what was skipped is read
 -- without a lock.
 WITH input AS MATERIALIZED (
-    SELECT id, lease_token FROM unnest($1::uuid[], $2::bigint[]) AS input (id, lease_token)
+    SELECT id, lease_token FROM unnest($1::uuid[], $2::int[]) AS input (id, lease_token)
 ),
 locked AS MATERIALIZED (
     SELECT input.id

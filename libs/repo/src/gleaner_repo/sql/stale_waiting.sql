@@ -3,5 +3,5 @@
 SELECT id, available_at
 FROM queue
 WHERE ready AND leg = $1 AND available_at < now() - $2::interval
-ORDER BY available_at, id
+ORDER BY available_at
 LIMIT $3
