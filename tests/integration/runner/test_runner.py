@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
-from gleaner_core.errors import DocumentDamaged, ModelThrottled, Unavailable
+from gleaner_core.errors import DocumentDamaged, ModelThrottled, NoRoom, Unavailable
 from gleaner_core.states import State
 from gleaner_repo import ClaimedJob, Database, JobRepository, Lease, Renewal
 from gleaner_repo.moves import SUSPECT_LAPSES
@@ -336,6 +338,41 @@ async def test_a_slot_is_free_when_the_work_has_stopped_and_not_when_its_lease_i
         stopped.set()
         assert await leg.made.get() == (second, "mark_succeeded")
     assert leg.most_running == 1
+
+
+class ClaimsAndCalls(JobRepository):
+    """While the answer to a claim is under way, a synchronous call comes, and stays if it gets a slot."""
+
+    def __init__(self, database: Database, slots: Slots, calls: AsyncExitStack) -> None:
+        super().__init__(database)
+        self.slots = slots
+        self.calls = calls
+        self.refused = 0
+
+    async def claim(self, *args: Any, **kwargs: Any) -> list[ClaimedJob]:
+        claimed = await super().claim(*args, **kwargs)
+        if claimed:
+            try:
+                await self.calls.enter_async_context(self.slots.one(patience_s=0.05))
+            except NoRoom:
+                self.refused += 1
+        return claimed
+
+
+async def test_a_synchronous_call_gets_no_slot_that_a_claim_under_way_has_asked_for(
+    jobs: JobRepository, database: Database
+) -> None:
+    ids = await submitted(jobs, 12)
+    leg, stop, slots = TestLeg(), asyncio.Event(), Slots(QUICK.slots)
+    async with asyncio.timeout(LONG), AsyncExitStack() as calls, asyncio.TaskGroup() as group:
+        repository = ClaimsAndCalls(database, slots, calls)
+        group.create_task(Runner(leg, repository, slots, QUICK).run(stop))
+        for _ in ids:
+            await leg.made.get()
+        stop.set()
+
+    assert repository.refused and leg.most_running <= QUICK.slots
+    assert slots.free == QUICK.slots, "each place was given back"
 
 
 async def test_a_holder_that_hears_nothing_stops_before_anybody_may_take_its_jobs(

@@ -79,6 +79,22 @@ async def test_when_none_answers_the_service_is_unavailable() -> None:
                 await some.call_any(ask)
 
 
+async def test_who_has_patience_asks_again_until_somebody_has_room() -> None:
+    busy = Worker(error=NoRoom())
+    async with peers(busy, gone=1) as found, asyncio.TaskGroup() as group:
+        asking = group.create_task(found.call_any(ask, patience_s=30))
+        await busy.woken.wait()
+        busy.error, busy.free = None, 7
+
+        assert await asking == 7
+
+
+async def test_patience_has_an_end() -> None:
+    async with peers(Worker(error=NoRoom())) as found:
+        with pytest.raises(NoRoom):
+            await found.call_any(ask, patience_s=0.5)
+
+
 async def test_what_a_worker_answers_is_passed_on_at_once() -> None:
     first, second = (Worker(error=DocumentEncrypted("wants a password")) for _ in range(2))
     async with peers(first, second) as known:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from itertools import chain, cycle
-from random import randrange
+from random import randrange, uniform
 from typing import Self, TypeVar
 
 import grpc.aio
@@ -41,6 +41,7 @@ _SERVICE_CONFIG = json.dumps(
 
 # Calls under way go on over channels that were replaced; the longest call of the suite has ended by then.
 _RETIREMENT_S = 1800.0
+_PAUSE_S = (0.1, 0.4)
 
 
 def open_channel(address: str, settings: ChannelSettings, pem: Pem | None = None) -> grpc.aio.Channel:
@@ -119,12 +120,26 @@ class Peers:
         self._retired[task] = channels
         task.add_done_callback(self._retired.pop)
 
-    async def call_any(self, call: Callable[[grpc.aio.Channel], Awaitable[T]], *, tries: int = 3) -> T:
+    async def call_any(
+        self, call: Callable[[grpc.aio.Channel], Awaitable[T]], *, tries: int = 3, patience_s: float = 0.0
+    ) -> T:
         """The answer of the first replica that has room, of all that are known; at least `tries` calls, since an
-        address may stand for several. Give `call` a time-out.
+        address may stand for several. When none has, all are asked again for `patience_s`. Give `call` a time-out.
 
         Raises what the service answered, NoRoom when all are full, PeerUnavailable when none can be reached.
         """
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + patience_s
+        while True:
+            try:
+                return await self._asked_all(call, tries)
+            except (NoRoom, PeerUnavailable):
+                pause = uniform(*_PAUSE_S)
+                if clock() + pause > give_up:
+                    raise
+            await asyncio.sleep(pause)
+
+    async def _asked_all(self, call: Callable[[grpc.aio.Channel], Awaitable[T]], tries: int) -> T:
         refusal: NoRoom | PeerUnavailable = PeerUnavailable(f"no {self.service}")
         channels = self.in_turn()
         for channel in channels * -(-tries // max(len(channels), 1)):

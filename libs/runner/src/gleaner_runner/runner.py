@@ -106,12 +106,21 @@ class Runner:
                 pause = _SHORTEST_PAUSE_S
 
     def _room(self) -> int:
+        """How many jobs may be claimed; that many slots are reserved, if any."""
         if self._alone or (self._making_room and self._held):
             return 0
-        return self._slots.free
+        return self._slots.reserve()
 
     async def _claim(self, room: int, runs: asyncio.TaskGroup) -> int:
-        """Claims up to `room` jobs and starts them; returns how many."""
+        """Claims up to `room` jobs, in slots that are reserved, and starts them; returns how many."""
+        started = 0
+        try:
+            started = await self._claim_and_start(room, runs)
+        finally:
+            await self._slots.settle(started)
+        return started
+
+    async def _claim_and_start(self, room: int, runs: asyncio.TaskGroup) -> int:
         async with self._claiming:
             times = ClaimTimes()
             try:
@@ -127,7 +136,6 @@ class Runner:
             self._touch.answered()
             self._instruments.claimed(claimed)
             for job in claimed:
-                self._slots.take()
                 self._held[job.lease] = runs.create_task(self._run(job, times), name=f"run {job.id}")
                 if job.lapses >= SUSPECT_LAPSES:
                     self._alone = job.lease

@@ -8,27 +8,41 @@ from gleaner_core.errors import NoRoom
 
 
 class Slots:
-    """A fixed number of places, shared by claimed jobs and synchronous calls."""
+    """A fixed number of places, shared by claimed jobs and synchronous calls.
+
+    A claim reserves the places that it asks for: a synchronous call that comes while the answer is under way takes
+    none of them.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._taken = 0
+        self._reserved = 0
         self._freed = asyncio.Condition()
         self._on_free: list[Callable[[], None]] = []
 
     @property
     def free(self) -> int:
-        """How many places there are now."""
+        """How many places nobody works in."""
         return self.size - self._taken
 
     def on_free(self, call: Callable[[], None]) -> None:
         """Has `call` called whenever a place gets free."""
         self._on_free.append(call)
 
-    def take(self) -> None:
-        """Takes a place that the caller has seen free."""
-        assert self.free > 0
-        self._taken += 1
+    def reserve(self) -> int:
+        """Keeps all free places for a claim, and returns how many; `settle` must follow, before the next."""
+        assert not self._reserved
+        self._reserved = self.free
+        return self._reserved
+
+    async def settle(self, taken: int) -> None:
+        """So many of the reserved places are taken; the others are anybody's."""
+        assert taken <= self._reserved
+        self._taken += taken
+        self._reserved = 0
+        async with self._freed:
+            self._freed.notify_all()
 
     async def give(self) -> None:
         """Gives a place back."""
@@ -43,8 +57,8 @@ class Slots:
         """A place for the time of the block; raises NoRoom if none gets free within a moment."""
         try:
             async with asyncio.timeout(patience_s), self._freed:
-                await self._freed.wait_for(lambda: self.free > 0)
-                self.take()
+                await self._freed.wait_for(lambda: self.free > self._reserved)
+                self._taken += 1
         except TimeoutError:
             raise NoRoom from None
         try:

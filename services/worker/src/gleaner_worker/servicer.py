@@ -12,6 +12,7 @@ from gleaner_runner import Slots
 from gleaner_worker.pipeline import Extracted, Pipeline, Source
 
 _MARGIN_S = 0.5  # what is left of the caller's time for the answer's way back
+_PATIENCE_S = 10.0  # with bbox workers that are full or being replaced, and no more than half of the caller's time
 
 
 class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
@@ -48,7 +49,8 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             return answer
 
         try:
-            return (await self._refiners.call_any(ground)).result
+            patience = _PATIENCE_S if timeout is None else min(timeout / 2, _PATIENCE_S)
+            return (await self._refiners.call_any(ground, patience_s=patience)).result
         except GleanerError:
             # The values are worth having without their boxes; the caller is told.
             extracted.result.problems.add(
