@@ -87,6 +87,10 @@ chaos: setup ## 10,000 races, then real processes killed, stopped and cut off fo
 	GLEANER_TEST_RACES=10000 python -m pytest -q tests/integration/repo/test_cancel_races.py tests/integration/repo/test_zombies.py
 	GRPC_VERBOSITY=ERROR PYTHONPATH=tests python -m chaos --seconds $$(( 60 * $(or $(MINUTES),5) )) $(CHAOS)
 
+.PHONY: rehearsal
+rehearsal: setup ## scale up, down and to zero by the scaler's figures and replace every replica, under load; last line: failed, lost
+	GRPC_VERBOSITY=ERROR PYTHONPATH=tests python -m rehearsal $(REHEARSAL)
+
 .PHONY: prove-the-proof
 prove-the-proof: setup ## take out one guard after the other and show which check finds it
 	tools/prove-the-proof $(PROOF)

@@ -130,6 +130,7 @@ async def test_a_call_that_is_cancelled_is_cancelled_at_the_server(
         ("dns:///worker:50052", ("worker", 50052)),
         ("dns:///worker", ("worker", None)),
         ("[::1]:50052", ("::1", 50052)),
+        ("ipv4:10.0.0.1:50052,10.0.0.2:50052", ("ipv4:10.0.0.1:50052,10.0.0.2:50052", None)),
     ],
 )
 def test_a_target_names_whom_it_calls(target: str, place: tuple[str, int | None]) -> None:

@@ -1,7 +1,8 @@
 """The channel to a server: sizes, keepalive, and the retry policy, which gRPC itself carries out.
 
-Only UNAVAILABLE is tried again: it is the one status that says "nobody took it, or try again with the same id". Every
-method is safe to repeat: reads are, SubmitJob carries a request id, and cancelling what is cancelled is OK.
+Only UNAVAILABLE is tried again, the status that says "nobody took it, or try again with the same id", and CANCELLED,
+which nobody but a server says that is closing just then: a call that its caller cancels is over. Every method is safe
+to repeat: reads are, SubmitJob carries a request id, and cancelling what is cancelled is OK.
 """
 
 import json
@@ -20,7 +21,7 @@ _RETRY = {
     "initialBackoff": "0.2s",  # gRPC spreads each by its own jitter
     "maxBackoff": "5s",
     "backoffMultiplier": 3,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
 
 SERVICE_CONFIG = json.dumps(

@@ -18,8 +18,9 @@ from gleaner_telemetry import client_interceptors, measuring_interceptors
 T = TypeVar("T")
 
 # Only what surely was not carried out, or may be repeated, is retried: our services' calls to each other all may.
+# CANCELLED by the server is what a call meets that comes in the moment when its server closes.
 # https://github.com/grpc/proposal/blob/master/A6-client-retries.md
-_SERVICE_CONFIG = json.dumps(
+SERVICE_CONFIG = json.dumps(
     {
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [
@@ -30,7 +31,7 @@ _SERVICE_CONFIG = json.dumps(
                     "initialBackoff": "0.05s",
                     "maxBackoff": "1s",
                     "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
+                    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             }
         ],
@@ -42,6 +43,8 @@ _SERVICE_CONFIG = json.dumps(
 # Calls under way go on over channels that were replaced; the longest call of the suite has ended by then.
 _RETIREMENT_S = 1800.0
 _PAUSE_S = (0.1, 0.4)
+_MAX_BACKOFF_MS = 2_000
+_RECONNECTED_S = 1.5 * _MAX_BACKOFF_MS / 1000  # gRPC spreads its pauses by a fifth
 
 
 def open_channel(address: str, settings: ChannelSettings, pem: Pem | None = None) -> grpc.aio.Channel:
@@ -54,9 +57,9 @@ def open_channel(address: str, settings: ChannelSettings, pem: Pem | None = None
         ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.service_config", _SERVICE_CONFIG),
+        ("grpc.service_config", SERVICE_CONFIG),
         # A worker that comes back is found again within seconds, not minutes.
-        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.max_reconnect_backoff_ms", _MAX_BACKOFF_MS),
     ]
     interceptors = [*client_interceptors(address), *measuring_interceptors()]
     if pem is None:
@@ -124,18 +127,21 @@ class Peers:
         self, call: Callable[[grpc.aio.Channel], Awaitable[T]], *, tries: int = 3, patience_s: float = 0.0
     ) -> T:
         """The answer of the first replica that has room, of all that are known; at least `tries` calls, since an
-        address may stand for several. When none has, all are asked again for `patience_s`. Give `call` a time-out.
+        address may stand for several. Give `call` a time-out.
 
-        Raises what the service answered, NoRoom when all are full, PeerUnavailable when none can be reached.
+        When all are full, they are asked again for `patience_s`; when none can be reached, until a channel must have
+        found one that was started meanwhile. Raises what the service answered, NoRoom when all are full,
+        PeerUnavailable when none can be reached.
         """
         clock = asyncio.get_running_loop().time
-        give_up = clock() + patience_s
+        began = clock()
         while True:
             try:
                 return await self._asked_all(call, tries)
-            except (NoRoom, PeerUnavailable):
+            except (NoRoom, PeerUnavailable) as refusal:
+                patience = patience_s if isinstance(refusal, NoRoom) else _RECONNECTED_S
                 pause = uniform(*_PAUSE_S)
-                if clock() + pause > give_up:
+                if not self.channels or clock() + pause > began + patience:
                     raise
             await asyncio.sleep(pause)
 

@@ -56,13 +56,21 @@ class Server:
         _log.info("listening", extra={"address": f"{host}:{self.port}", "port": self.port, **more})
 
     async def drain(self, beside: Awaitable[None]) -> None:
-        """No call is taken any more, and those under way and `beside` have ended, or the grace is over."""
-        try:
-            async with asyncio.timeout(self.settings.drain_grace.total_seconds()):
-                await self.gate.drain()
-        except TimeoutError:
-            _log.warning("out of patience with calls under way", extra={"calls": self.gate.running})
-        await beside
+        """No call is taken any more, and those under way and `beside` have ended, or the grace is over.
+
+        Who is connected is told to go elsewhere, and nobody connects any more: else callers who balance would go on
+        asking a server that refuses them, for as long as its last run lasts.
+        """
+        grace = self.settings.drain_grace.total_seconds()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._server.stop(grace))
+            try:
+                async with asyncio.timeout(grace):
+                    await self.gate.drain()
+            except TimeoutError:
+                _log.warning("out of patience with calls under way", extra={"calls": self.gate.running})
+            await beside
+            await self._server.stop(0)  # ends the first, which would wait for those who watch health, too
 
     async def stop(self) -> None:
         """What is still under way is cut off."""

@@ -25,15 +25,24 @@ def interceptors(target: str) -> list[grpc.aio.ClientInterceptor]:
     return [_Calls(target)]
 
 
+def place_of(target: str) -> tuple[str, int | None]:
+    """Host and port of a gRPC target; of one that names several (`ipv4:a:1,b:2`) or no host, the target as it is."""
+    where = urlsplit(target if "://" in target else f"//{target}")
+    place = urlsplit(f"//{(where.netloc or where.path).lstrip('/')}")  # dns:///worker:50052 has no authority
+    try:
+        return place.hostname or target, place.port
+    except ValueError:
+        return target, None
+
+
 class _Calls(grpc.aio.UnaryUnaryClientInterceptor):
     """A span for each call with one answer, all its tries included. Streams have none: they may last for hours."""
 
     def __init__(self, target: str) -> None:
-        where = urlsplit(target if "://" in target else f"//{target}")
-        place = urlsplit(f"//{(where.netloc or where.path).lstrip('/')}")  # dns:///worker:50052 has no authority
-        self._attributes: dict[str, str | int] = {names.RPC_SYSTEM: "grpc", "server.address": place.hostname or target}
-        if place.port:
-            self._attributes["server.port"] = place.port
+        host, port = place_of(target)
+        self._attributes: dict[str, str | int] = {names.RPC_SYSTEM: "grpc", "server.address": host}
+        if port:
+            self._attributes["server.port"] = port
 
     async def intercept_unary_unary(
         self, continuation: Callable[..., Awaitable[Any]], client_call_details: grpc.aio.ClientCallDetails, request: Any

@@ -1,11 +1,13 @@
 """WorkerService: extraction while the caller waits."""
 
+import asyncio
+
 import grpc.aio
 
 from gleaner.internal.v1 import bbox_worker_pb2, worker_pb2, worker_pb2_grpc
 from gleaner.internal.v1.bbox_worker_pb2_grpc import BboxWorkerServiceStub
 from gleaner.v1 import documents_pb2, extraction_pb2, results_pb2
-from gleaner_core.errors import GleanerError
+from gleaner_core.errors import GleanerError, NoRoom
 from gleaner_documents import artefact
 from gleaner_rpc import Context, Peers
 from gleaner_runner import Slots
@@ -40,21 +42,24 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
         message = bbox_worker_pb2.GroundRequest(
             result=extracted.result, schema=asked.schema, pages=artefact.to_pb(extracted.pages)
         )
-        timeout = None if time_left is None else max(time_left - _MARGIN_S, 0.1)
+        clock = asyncio.get_running_loop().time
+        end = None if time_left is None else clock() + time_left - _MARGIN_S
 
         async def ground(channel: grpc.aio.Channel) -> bbox_worker_pb2.GroundResponse:
             answer: bbox_worker_pb2.GroundResponse = await BboxWorkerServiceStub(channel).Ground(
-                message, timeout=timeout
+                message, timeout=None if end is None else max(end - clock(), 0.1)
             )
             return answer
 
         try:
-            patience = _PATIENCE_S if timeout is None else min(timeout / 2, _PATIENCE_S)
+            patience = _PATIENCE_S if time_left is None else min(time_left / 2, _PATIENCE_S)
             return (await self._refiners.call_any(ground, patience_s=patience)).result
-        except GleanerError:
+        except GleanerError as error:
             # The values are worth having without their boxes; the caller is told.
+            full = isinstance(error, NoRoom)
+            reason, why = ("GROUNDING_NO_ROOM", "full") if full else ("GROUNDING_UNAVAILABLE", "away")
             extracted.result.problems.add(
-                reason="GROUNDING_UNAVAILABLE", message="nobody could look for the boxes; the places are estimates"
+                reason=reason, message=f"nobody looked for the boxes, bbox workers were {why}; the places are estimates"
             )
             return extracted.result
 
