@@ -25,14 +25,17 @@ class Phoenix:
         self.endpoint = endpoint
 
     async def spans(self, trace: str, wanted: int, patience: float = 60.0) -> list[dict[str, Any]]:
-        """The spans of a trace as the API tells them, once there are `wanted` of them: it can only be asked again."""
-        found: list[dict[str, Any]] = []
+        """The spans of a trace as the API tells them, once there are `wanted` of them and those above them: it can only
+        be asked again.
+        """
         async with asyncio.timeout(patience):
-            while len(found) < wanted:
+            while True:
                 page = await asyncio.to_thread(self._get, "/v1/projects/gleaner/spans?limit=1000")
                 found = [span for span in page["data"] if span["context"]["trace_id"] == trace]
+                known = {span["context"]["span_id"] for span in found} | {None}
+                if len(found) >= wanted and all(span["parent_id"] in known for span in found):
+                    return found
                 await asyncio.sleep(0.2)
-        return found
 
     def _get(self, path: str) -> dict[str, Any]:
         with suppress(OSError), urlopen(self.url + path, timeout=10) as answer:

@@ -57,7 +57,7 @@ async def test_a_job_is_one_trace_from_the_callers_span_to_the_last_webhook(
     trace = await suite.call("--callback", webhooks.url, sample="receipt", kind="jpg")
     first, last = await webhooks.received(30), await webhooks.received(30)
     spans = await receiver.spans(
-        lambda seen: named(of(seen, trace), ENDED) and len(named(of(seen, trace), "send job.succeeded")) == 1
+        lambda seen: named(of(seen, trace), ENDED) and named(of(seen, trace), "send job.succeeded") and whole(seen)
     )
 
     mine = of(spans, trace)
@@ -89,7 +89,7 @@ async def test_a_retry_begins_a_trace_of_its_own_linked_to_the_submit_with_its_a
     suite: TracedSuite, receiver: OtlpReceiver
 ) -> None:
     trace = await suite.call("--extractor", "openai:m")
-    spans = await receiver.spans(lambda seen: len(chats(seen)) == 2 and named(of(seen, trace), "order"))
+    spans = await receiver.spans(lambda seen: len(chats(seen)) == 2 and named(of(seen, trace), "order") and whole(seen))
 
     [failed, answered] = chats(spans)
     [retried] = [span for span in named(spans, "claim extraction") if span.trace == answered.trace]
@@ -106,7 +106,7 @@ async def test_a_call_that_waits_is_one_trace_through_api_worker_and_bbox_worker
     suite: TracedSuite, receiver: OtlpReceiver
 ) -> None:
     trace = await suite.call("--extract")
-    spans = await receiver.spans(lambda seen: named(of(seen, trace), "order") and named(of(seen, trace), "ground"))
+    spans = await receiver.spans(lambda seen: named(of(seen, trace), "ground") and whole(of(seen, trace)))
 
     [ground] = named(of(spans, trace), "ground")
     asked, worked, looked = (
@@ -170,6 +170,11 @@ async def test_offers_and_looks_for_work_are_no_traces(suite: TracedSuite, recei
 
     assert [span.name for span in spans if span.name.endswith("/Offer")] == []
     assert {span.name for span in spans if not span.parent and not span.links} <= {"order", "sweep"}
+
+
+def whole(spans: list[Seen]) -> bool:
+    """Whether all has come: processes tell their spans when they have ended, each in its own time."""
+    return bool(named(spans, "order")) and not orphans(spans)
 
 
 def chats(spans: list[Seen]) -> list[Seen]:
