@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from gleaner_api.scaling import scaling_of
+from gleaner_telemetry import metrics
 from support.manifests import OVERLAYS, ROOT, Object, name, of_kind
 
 WORKERS = {"gleaner-worker": "extraction", "gleaner-bbox-worker": "refinement"}
@@ -47,6 +48,24 @@ def test_a_scaler_that_does_not_answer_leaves_what_runs(overlay: str) -> None:
         fallback = scaled["spec"]["fallback"]
         assert fallback["behavior"] == "currentReplicasIfHigher" and fallback["replicas"] >= 1, name(scaled)
         assert trigger["metricType"] == "AverageValue", "KEDA has no fallback for another"
+
+
+def test_the_autoscalers_without_keda_ask_for_metrics_that_the_api_exports() -> None:
+    exported = {
+        f"{metric.name}{'_seconds' if metric.unit == 's' else ''}".replace(".", "_"): set(metric.labels)
+        for metric in (metrics.QUEUE_DEPTH, metrics.QUEUE_OLDEST_AGE)
+    }
+    asked = [
+        metric["external"]["metric"]
+        for scaler in of_kind("prod", "HorizontalPodAutoscaler")
+        for metric in scaler["spec"]["metrics"]
+        if metric["type"] == "External"
+    ]
+    assert {metric["name"] for metric in asked} == exported.keys()
+    assert {metric["selector"]["matchLabels"]["gleaner_leg"] for metric in asked} == set(WORKERS.values())
+    for metric in asked:
+        keys = {*metric["selector"]["matchLabels"], *(e["key"] for e in metric["selector"].get("matchExpressions", []))}
+        assert keys == {label.replace(".", "_") for label in exported[metric["name"]]}, metric["name"]
 
 
 def test_the_readme_explains_each_key_of_the_metadata() -> None:
