@@ -54,18 +54,16 @@ async def _play(plan: Plan, fleet: Fleet, load: Load) -> list[str]:
 
 
 async def _up_and_down(plan: Plan, fleet: Fleet, load: Load) -> list[str]:
-    """A burst of jobs, for which there are more workers, and fewer again when it is over."""
-    fleet.diary(f"{plan.burst} jobs at once")
+    """Bursts of jobs until there are more workers, however fast these are, and fewer again when it is over."""
     workers = fleet.workers.deployment
-    burst = asyncio.create_task(load.burst(plan.burst))
+    fleet.diary(f"{plan.burst} jobs at once, again and again")
     try:
-        await workers.reached(lambda size: size == plan.max_workers, plan.patience)
-        await burst
+        async with asyncio.timeout(plan.patience):
+            while workers.size < plan.max_workers:
+                await load.burst(plan.burst)
         await workers.reached(lambda size: size < plan.max_workers, plan.patience)
     except TimeoutError:
-        return [f"{plan.burst} jobs came, and there were {workers.size} workers"]
-    finally:
-        await burst
+        return [f"{plan.burst} jobs at a time came, and there were {workers.size} workers"]
     return []
 
 
