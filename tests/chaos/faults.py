@@ -68,7 +68,8 @@ class Faults:
             await fault()
 
     async def _kill(self) -> None:
-        name = self._chance.choice(list(self._suite.stack.processes))
+        names = list(self._suite.stack.processes)
+        name = self._chance.choice([name for name in names if "worker" in name] if self._plan.only_workers else names)
         if self._chance.random() < 0.15:
             self._kill_child(name)
             return

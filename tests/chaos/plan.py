@@ -6,7 +6,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How long, how hard, with what. All times are seconds; `lease` 0 leaves the suite's own defaults."""
+    """How long, how hard, with what. All times are seconds; `lease` 0 leaves the suite's own defaults; with a
+    `trouble_every` of hours there is nothing but kills.
+    """
 
     seconds: float = 300.0
     lease: float = 3.0
@@ -15,6 +17,8 @@ class Plan:
     bbox_workers: int = 2
     reapers: int = 2
     kill_every: float = 6.0
+    only_workers: bool = False
+    pgbouncer: bool = False
     trouble_every: float = 12.0
     drain: float = 180.0
     seed: int = 0
@@ -40,14 +44,19 @@ class Plan:
             "GLEANER_PARTIAL_SUCCEEDED_ORPHAN_THRESHOLD_S": "5",
             "GLEANER_WEBHOOK_LEASE_S": f"{self.lease:g}",
         }
-        return (hasty if self.lease else {}) | {
-            "GLEANER_REAPER_SWEEP_INTERVAL_S": "2",
-            "GLEANER_WEBHOOK_ALLOW_PRIVATE": "true",
-            "GLEANER_WEBHOOK_SECRETS": "whsec_" + "Y2hhb3M6IG5vYm9keSdzIHNlY3JldCwgb2Ygbm8gdXNl",
-            "GLEANER_WEBHOOK_TIMEOUT_S": "1",
-            "GLEANER_WEBHOOK_MAX_ATTEMPTS": "100",
-            "GLEANER_WEBHOOK_RETRY_BASE_DELAY_S": "0.5",
-            "GLEANER_WEBHOOK_RETRY_MAX_DELAY_S": "2",
-            "GLEANER_WEBHOOK_BREAKER_PAUSE_S": "1",
-            "OMP_NUM_THREADS": "1",
-        }
+        pooled = {"GLEANER_DATABASE_POOLER": "true"} if self.pgbouncer else {}
+        return (
+            (hasty if self.lease else {})
+            | pooled
+            | {
+                "GLEANER_REAPER_SWEEP_INTERVAL_S": "2",
+                "GLEANER_WEBHOOK_ALLOW_PRIVATE": "true",
+                "GLEANER_WEBHOOK_SECRETS": "whsec_" + "Y2hhb3M6IG5vYm9keSdzIHNlY3JldCwgb2Ygbm8gdXNl",
+                "GLEANER_WEBHOOK_TIMEOUT_S": "1",
+                "GLEANER_WEBHOOK_MAX_ATTEMPTS": "100",
+                "GLEANER_WEBHOOK_RETRY_BASE_DELAY_S": "0.5",
+                "GLEANER_WEBHOOK_RETRY_MAX_DELAY_S": "2",
+                "GLEANER_WEBHOOK_BREAKER_PAUSE_S": "1",
+                "OMP_NUM_THREADS": "1",
+            }
+        )

@@ -11,6 +11,7 @@ from chaos.receiver import Receiver
 from gleaner_repo import Database, DatabaseSettings, open_database
 from gleaner_stack.postgres import EmbeddedPostgres
 from gleaner_stack.supervisor import COMMANDS, Stack, StackOptions
+from support.pgbouncer import pgbouncer
 from support.proxy import Proxy
 
 KINDS = ("api", "worker", "bbox-worker", "reaper")
@@ -45,7 +46,12 @@ async def running(plan: Plan) -> AsyncIterator[Suite]:
                 holders[json.loads(line)["holder"]] = name
 
         postgres = await exits.enter_async_context(EmbeddedPostgres(settings={"max_connections": "200"}))
-        proxies = {kind: await exits.enter_async_context(Proxy(postgres.url).running()) for kind in KINDS}
+        way = (
+            exits.enter_context(pgbouncer(postgres.url, connections=20)).url(postgres.url)
+            if plan.pgbouncer
+            else postgres.url
+        )
+        proxies = {kind: await exits.enter_async_context(Proxy(way).running()) for kind in KINDS}
         receiver = await exits.enter_async_context(Receiver().listening())
         options = StackOptions(
             database_url=postgres.url,

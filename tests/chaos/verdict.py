@@ -13,7 +13,7 @@ from chaos.suite import Suite
 
 from gleaner_core.states import State
 from gleaner_repo import Database, JobRepository
-from gleaner_repo.moves import CALLBACK_EVENTS, EVENT_NAMES
+from gleaner_repo.moves import CALLBACK_EVENTS, EVENT_NAMES, FINAL_EVENTS
 from support.history import STARTS, Call, Due, Ended, Logged, Received, unfinished, violations
 from support.jobs import TENANT
 
@@ -58,7 +58,7 @@ async def facts(database: Database) -> Facts:
                 event["seq"],
                 EVENT_NAMES[event["type"]],
                 event["series"],
-                event["final"],
+                EVENT_NAMES[event["type"]] in FINAL_EVENTS,
                 str(event["event_id"]),
                 event["told"] and EVENT_NAMES[event["type"]] in CALLBACK_EVENTS,
             )
