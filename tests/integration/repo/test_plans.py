@@ -34,6 +34,8 @@ HOT = dict(STATEMENTS) | {
         "get_result",
         "events_of",
         "list_jobs",
+        "list_jobs_in_rare_states",
+        "list_job_of_key",
         "delete_job",
         "backlog",
         "delivery_backlog",
@@ -123,10 +125,29 @@ async def test_the_backlog_of_a_deep_queue_is_not_read_to_its_end(connection: Co
     assert max(read) <= LEASED < ALIVE - LEASED
 
 
+@pytest.mark.parametrize("name", ["list_jobs", "list_jobs_in_rare_states", "list_job_of_key"])
+async def test_a_page_of_a_list_is_walked_to_and_never_sorted_out_of_all_jobs(
+    connection: Connection, name: str
+) -> None:
+    plan = json.loads("".join(await _generic_plan(connection, sql.read(name), "(FORMAT JSON)")))
+
+    sorts = [node for node in _nodes(plan[0]["Plan"]) if node["Node Type"] in ("Sort", "Incremental Sort", "Hash")]
+    sorted_out = [below.get("Relation Name") for node in sorts for below in _without_limit(node)]
+    assert not {"jobs", "outcomes"} & set(sorted_out)
+
+
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for below in plan.get("Plans", []):
         yield from _nodes(below)
+
+
+def _without_limit(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a node takes in as a whole."""
+    yield plan
+    for below in plan.get("Plans", []):
+        if below["Node Type"] != "Limit":
+            yield from _without_limit(below)
 
 
 def _roundabout(plan: list[str]) -> list[str]:
@@ -142,11 +163,11 @@ def _roundabout(plan: list[str]) -> list[str]:
     return found
 
 
-async def _generic_plan(connection: Connection, statement: str) -> list[str]:
+async def _generic_plan(connection: Connection, statement: str, form: str = "") -> list[str]:
     prepared = await connection.prepare(statement)
     arguments = ", ".join("NULL" for _ in prepared.get_parameters())
     await connection.execute(f"PREPARE planned AS {statement}")
-    rows = await connection.fetch(f"EXPLAIN EXECUTE planned({arguments})" if arguments else "EXPLAIN EXECUTE planned")
+    rows = await connection.fetch(f"EXPLAIN {form} EXECUTE planned" + (f"({arguments})" if arguments else ""))
     await connection.execute("DEALLOCATE planned")
     return [row[0] for row in rows]
 

@@ -34,6 +34,9 @@ FREE_HAND_BACKS = 20
 MAX_LAPSES = 3
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEWEST = UUID(int=2**128 - 1)
+OLDEST = UUID(int=0)
+ID_MARGIN = timedelta(hours=1)
+"""How far the time in a job's id, of the clock of whoever made it, is from the database's at most, where it matters."""
 
 _HEADS = {
     moves.DUE: moves.offered,
@@ -60,6 +63,7 @@ _GET = sql.read("get_job")
 _GET_RESULT = sql.read("get_result")
 _LIST = sql.read("list_jobs")
 _LIST_RARE = sql.read("list_jobs_in_rare_states")
+_LIST_KEYED = sql.read("list_job_of_key")
 _EVENTS_OF = sql.read("events_of")
 _STALE_LEASES = sql.read("stale_running")
 _STALE_WAITS = sql.read("stale_waiting")
@@ -156,20 +160,27 @@ class JobRepository:
         return None if row is None else row["result"]
 
     async def list_page(self, tenant_id: str, only: JobFilter, *, below: UUID = NEWEST, limit: int = 50) -> list[Job]:
-        """Up to `limit` jobs with ids below `below`, newest first."""
+        """Up to `limit` jobs with ids below `below`, newest first.
+
+        Costs what it returns, whatever else there is; but for `states` with SUCCEEDED, or none, it passes all jobs
+        that are in other states or whose refinements are others, until it has enough.
+        """
         states = only.states or frozenset(_STATES_OF[refinement] for refinement in only.refinements)
-        statement = _LIST_RARE if states and State.SUCCEEDED not in states else _LIST
-        rows = await self._database.fetch(
-            statement,
+        rare = states and State.SUCCEEDED not in states
+        arguments: list[Any] = [
             tenant_id,
-            below,
+            min(below, _first_id(only.created_before + ID_MARGIN)) if only.created_before else below,
             only.created_after,
             only.created_before,
-            only.request_key,
             [str(refinement) for refinement in only.refinements] or None,
             limit,
             [str(state) for state in states] or None,
-        )
+            _first_id(only.created_after - ID_MARGIN) if only.created_after else OLDEST,
+        ]
+        if only.request_key is not None:
+            rows = await self._database.fetch(_LIST_KEYED, *arguments, only.request_key)
+        else:
+            rows = await self._database.fetch(_LIST_RARE if rare else _LIST, *arguments)
         return [_job(row) for row in rows]
 
     async def events_of(self, after: Mapping[UUID, int]) -> list[Event]:
@@ -385,6 +396,11 @@ def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
         [job_id for job_id, _ in links],
         [digest for _, digest in links],
     )
+
+
+def _first_id(at: datetime) -> UUID:
+    """The first UUIDv7 of a moment."""
+    return UUID(int=min(max(int(at.timestamp() * 1000), 0), 2**48 - 1) << 80)
 
 
 def _moved(row: asyncpg.Record) -> MovedJob:
