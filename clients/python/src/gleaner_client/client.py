@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
-from uuid import uuid4
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -36,6 +35,7 @@ from gleaner_client.subscribing import Handler, Received, handle_each, receive
 from gleaner_client.tls import Tls
 from gleaner_client.tracing import carried
 from gleaner_client.watching import follow, is_over
+from gleaner_core.ids import uuid7
 
 __all__ = ["GleanerClient", "is_over"]
 
@@ -96,13 +96,13 @@ class GleanerClient:
         """Store a job and return it, QUEUED.
 
         It may be called again with the same `request_id`, also by another process, and makes one job. Without one it
-        makes up its own, so that its own tries are safe.
+        makes up its own, so that its own tries are safe: a UUIDv7, for ids in the order of time cost the database less.
         """
         request = await submit_request(
             documents,
             schema,
             options=options,
-            request_id=request_id or str(uuid4()),
+            request_id=request_id or str(uuid7()),
             callback_url=callback_url,
             metadata=metadata,
             correlation_id=correlation_id,
@@ -118,7 +118,7 @@ class GleanerClient:
         again; if a call fails all the same this raises, and some jobs may be stored: submit the same requests again.
         """
         for request in requests:
-            request.request_id = request.request_id or str(uuid4())
+            request.request_id = request.request_id or str(uuid7())
         found: list[jobs_pb2.Job | errors.GleanerError] = []
         for batch in batches(requests):
             answer = await self._call(self._jobs.BatchSubmitJobs, batch)

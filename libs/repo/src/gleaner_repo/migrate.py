@@ -27,6 +27,7 @@ _ROLE_SETTINGS = {
     "statement_timeout": "10s",
     "jit": "off",
     "enable_seqscan": "off",  # a plan made while a table was empty would read all of it once it is full
+    "plan_cache_mode": "force_generic_plan",  # what the tests explain, and no planning at each call
     "enable_bitmapscan": "off",  # the same by an index, and out of order: a page of a list would read the whole tenant
 }
 """On the role, not as start-up parameters: PgBouncer refuses those (docs/adr/0005-role-settings.md)."""
