@@ -94,7 +94,7 @@ FROM step
 WHERE type = 8
 """
 
-_HASTY = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "max_wal_size": "'8GB'"}
+_HASTY = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 """While rows are loaded only: what a crash would do to them does not matter, and nothing is measured."""
 
 

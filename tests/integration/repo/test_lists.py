@@ -1,7 +1,7 @@
 """Pages of jobs: by state, by what the refinement came to, by time and by key, each job once."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from gleaner_core.errors import JobError
@@ -87,6 +87,14 @@ async def test_jobs_are_listed_by_when_they_were_stored_to_the_microsecond(jobs:
     assert ids(since) == [newest, middle]
     assert ids(before) == [oldest]
     assert ids(await jobs.list_page(TENANT, waiting)) == [newest]
+
+
+async def test_any_moment_that_there_is_can_be_asked_for(jobs: JobRepository) -> None:
+    [job_id] = await submitted(jobs)
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+    assert ids(await jobs.list_page(TENANT, JobFilter(created_after=first, created_before=last))) == [job_id]
+    assert ids(await jobs.list_page(TENANT, JobFilter(created_after=last))) == []
 
 
 async def test_a_key_finds_its_job_in_any_state_but_not_in_another_tenant(jobs: JobRepository) -> None:

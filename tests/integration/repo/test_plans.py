@@ -12,10 +12,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from gleaner_repo import sql
+from gleaner_repo import Database, JobFilter, JobRepository, sql
 from gleaner_repo.groups import consuming
 from gleaner_repo.jobs import STATEMENTS
 from gleaner_repo.migrate import set_role
+from support.jobs import TENANT
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -116,6 +117,18 @@ async def test_no_hot_statement_reads_a_whole_table(connection: Connection) -> N
         found += [f"{name}: {line}" for line in _unconditional(plan)]
         found += [f"{name}: {line}" for line in _roundabout(plan)]
     assert found == []
+
+
+async def test_what_is_asked_again_and_again_is_planned_once(jobs: JobRepository, database: Database) -> None:
+    for _ in range(6):
+        await jobs.get(TENANT, [UUID(int=1)])
+        await jobs.list_page(TENANT, JobFilter())
+
+    # The pool gives out the connection that came back last.
+    kept = await database.fetch(
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE generic_plans > 1"
+    )
+    assert [tuple(row) for row in kept] == [(6, 0), (6, 0)]
 
 
 async def test_the_backlog_of_a_deep_queue_is_not_read_to_its_end(connection: Connection) -> None:

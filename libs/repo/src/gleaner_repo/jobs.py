@@ -169,13 +169,13 @@ class JobRepository:
         rare = states and State.SUCCEEDED not in states
         arguments: list[Any] = [
             tenant_id,
-            min(below, _first_id(only.created_before + ID_MARGIN)) if only.created_before else below,
+            min(below, _id_near(only.created_before, ID_MARGIN)) if only.created_before else below,
             only.created_after,
             only.created_before,
             [str(refinement) for refinement in only.refinements] or None,
             limit,
             [str(state) for state in states] or None,
-            _first_id(only.created_after - ID_MARGIN) if only.created_after else OLDEST,
+            _id_near(only.created_after, -ID_MARGIN) if only.created_after else OLDEST,
         ]
         if only.request_key is not None:
             rows = await self._database.fetch(_LIST_KEYED, *arguments, only.request_key)
@@ -398,9 +398,10 @@ def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
     )
 
 
-def _first_id(at: datetime) -> UUID:
-    """The first UUIDv7 of a moment."""
-    return UUID(int=min(max(int(at.timestamp() * 1000), 0), 2**48 - 1) << 80)
+def _id_near(at: datetime, after: timedelta) -> UUID:
+    """The first UUIDv7 of a moment `after` another, which may be the first or last that there is."""
+    milliseconds = int((at.timestamp() + after.total_seconds()) * 1000)
+    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
 
 
 def _moved(row: asyncpg.Record) -> MovedJob:

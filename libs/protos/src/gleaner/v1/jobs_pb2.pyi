@@ -321,7 +321,7 @@ class SubmitJobRequest(_message.Message):
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call safe to repeat: 1 to 255 printable ASCII characters, unique to the request.
-    A UUID is a good choice; the SDK always sends one.
+    A UUIDv7 is a good choice, for ids in the order of time cost the least; the SDK always sends one.
     """
     callback_url: _builtins.str
     """http or https address that is told when the values are there and when the job ends."""
