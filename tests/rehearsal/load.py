@@ -41,6 +41,7 @@ class Load:
         self._chance = random.Random(seed)
         self._schemas = a_schema(), load_schema(_SAMPLES / "invoice.schema.json")
         self._documents = document(PDF, name="small.pdf"), document(_SAMPLES / "invoice.pdf")
+        self._asked = 0
         self.keys: set[str] = set()
         self.told = Told()
 
@@ -67,13 +68,20 @@ class Load:
 
     async def job(self) -> None:
         """A job with boxes, submitted and waited for."""
-        key = f"{self._seed}-{len(self.keys) + 1}"
+        self._asked += 1
+        key = f"{self._seed}-{self._asked}"
         self.keys.add(key)
         big = self._chance.random() < 0.2
         job = None
         options = extraction_pb2.ExtractionOptions(grounding=extraction_pb2.GROUNDING_MODE_REFINE)
         with self._counted("submit"):
-            job = await self._client.submit([self._documents[big]], self._schemas[big], options=options, request_id=key)
+            try:
+                job = await self._client.submit(
+                    [self._documents[big]], self._schemas[big], options=options, request_id=key
+                )
+            except asyncio.CancelledError:
+                self.keys.discard(key)  # nobody was told that there is such a job
+                raise
             with self._counted("result"):
                 answer = await self._client.result(job.name, wait=math.inf)
                 self._judge("result", answer.result)

@@ -58,8 +58,10 @@ async def _up_and_down(plan: Plan, fleet: Fleet, load: Load) -> list[str]:
     workers = fleet.workers.deployment
     fleet.diary(f"{plan.burst} jobs at once, again and again")
     try:
-        async with asyncio.timeout(plan.patience):
-            while workers.size < plan.max_workers:
+        async with asyncio.timeout(plan.patience), asyncio.TaskGroup() as group:
+            # Beside the bursts: there may be fewer again by the end of the one that they came in.
+            grown = group.create_task(workers.reached(lambda size: size >= plan.max_workers, 2 * plan.patience))
+            while not grown.done():
                 await load.burst(plan.burst)
         await workers.reached(lambda size: size < plan.max_workers, plan.patience)
     except TimeoutError:
