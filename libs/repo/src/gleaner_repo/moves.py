@@ -197,7 +197,7 @@ _INPUT = """unnest($1::uuid[], $2::int[], $3::interval[], $4::jsonb[], $5::bytea
 
 
 def held(move: Move) -> str:
-    """Make `move` for the leases that the caller names, while the leg goes on.
+    """Make `move` for the leases that the caller names, while the job goes on.
 
     $1 uuid[] and $2 int[]: jobs and fencing tokens; $3 interval[]: delays; $4 jsonb[]: errors; $5 and $6 bytea[]:
     results and artefacts; $7 and $8 (hand-back only): how many hand-backs are free, how many lapses end the leg.

@@ -124,7 +124,10 @@ CREATE TABLE outcomes (
     artefact    bytea,  -- the pages as they were read, for the next leg
     PRIMARY KEY (job_id, seq)
 );
-CREATE INDEX outcomes_by_state_idx ON outcomes (tenant_id, state, job_id) WHERE state <> 'SUCCEEDED';
+-- Jobs that failed, were cancelled or kept a result without boxes, without all that were refined since: the outcome of an
+-- extraction whose boxes are to follow says PARTIAL_SUCCEEDED too, and its job is alive or has a later outcome.
+CREATE INDEX outcomes_rare_idx ON outcomes (tenant_id, state, job_id)
+    WHERE state IN ('FAILED', 'CANCELLED') OR refinement IN ('FAILED', 'CANCELLED');
 
 -- What happened: an append-only log. Position (era, xid, id) orders the log; seq orders a job.
 CREATE TABLE events (
