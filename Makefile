@@ -2,6 +2,8 @@
 SHELL := bash
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Tests start hundreds of processes: what one has compiled is kept for the next, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := libs services clients stack tests bench tools
 
 .PHONY: help
