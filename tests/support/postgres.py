@@ -93,11 +93,11 @@ class Databases:
         self._thread.join()
         self._loop.close()
 
-    def clone(self) -> str:
-        """The address of a new database with all migrations applied."""
+    def clone(self, of: str | None = None) -> str:
+        """The address of a new database with all migrations applied; with what is in `of`, if nobody uses that."""
         if self._template is None:
             self._template = self._migrated()
-        url = self.create(template=_name(self._template))
+        url = self.create(template=_name(of or self._template))
         self._wait(self._set_role(url))
         return url
 

@@ -15,7 +15,7 @@ from gleaner_bbox_worker.leg import RefinementLeg
 from gleaner_bbox_worker.settings import GrounderSettings
 from gleaner_core.ids import uuid7
 from gleaner_core.states import State
-from gleaner_repo import Database, DatabaseSettings, JobRepository, NewJob, open_database
+from gleaner_repo import Database, JobRepository, NewJob
 from gleaner_runner import LegSettings, Runner, Slots
 from support.jobs import LEASE, TENANT, Events
 from support.legs import QUICK, SHORT_LEASE
@@ -23,17 +23,6 @@ from support.packs import a_pack
 from support.processes import at_work, is_alive
 
 LONG = 60
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with open_database(DatabaseSettings(database_url=database_url, database_pool_size=4)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def jobs(database: Database) -> JobRepository:
-    return JobRepository(database)
 
 
 @pytest.fixture

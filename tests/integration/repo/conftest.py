@@ -1,13 +1,12 @@
 """The repository on a database of the test's own, of the newest Postgres and, for some, of the oldest too."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from gleaner_repo import Database, DatabaseSettings, DocumentRepository, JobRepository, open_database
+from gleaner_repo import Database, DocumentRepository
 from gleaner_stack.postgres import EmbeddedPostgres
-from support.jobs import Events
 from support.needs import postgres_15
 from support.postgres import Databases, settings
 
@@ -18,8 +17,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The modules whose statements a server's version may change run on two, unless somebody chose one for all."""
     chosen = {"GLEANER_TEST_POSTGRES", "GLEANER_TEST_DATABASE_URL"} & os.environ.keys()
     module = metafunc.module.__name__.rpartition(".")[2]
-    if module in ON_THE_OLDEST_TOO and "database_url" in metafunc.fixturenames and not chosen:
-        metafunc.parametrize("database_url", ["postgres", "oldest_postgres"], ids=["newest", "15"], indirect=True)
+    if module in ON_THE_OLDEST_TOO and "databases" in metafunc.fixturenames and not chosen:
+        servers = ["postgres", "oldest_postgres"]
+        metafunc.parametrize("databases", servers, ids=["newest", "15"], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -29,31 +29,21 @@ def oldest_postgres() -> Iterator[Databases]:
         yield databases
 
 
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """The server that the test is for."""
+    server: Databases = request.getfixturevalue(getattr(request, "param", "postgres"))
+    return server
+
+
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+def database_url(databases: Databases) -> Iterator[str]:
     """A migrated database of this test's own, on the server that the test is for."""
-    databases: Databases = request.getfixturevalue(getattr(request, "param", "postgres"))
     url = databases.clone()
     yield url
     databases.drop(url)
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with open_database(DatabaseSettings(database_url=database_url, database_pool_size=16)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def jobs(database: Database) -> JobRepository:
-    return JobRepository(database)
-
-
-@pytest.fixture
 def documents(database: Database) -> DocumentRepository:
     return DocumentRepository(database)
-
-
-@pytest.fixture
-def events(jobs: JobRepository, database: Database) -> Events:
-    return Events(jobs, database)

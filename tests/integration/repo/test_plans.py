@@ -3,6 +3,7 @@
 Generic plans, as prepared statements get them, on a database whose role was set up as the migration command does.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -15,8 +16,8 @@ import pytest
 from gleaner_repo import Database, JobFilter, JobRepository, sql
 from gleaner_repo.groups import consuming
 from gleaner_repo.jobs import STATEMENTS
-from gleaner_repo.migrate import set_role
 from support.jobs import TENANT
+from support.postgres import Databases
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -69,6 +70,16 @@ HOT["consume"] = consuming("SELECT event_id FROM batch")
 _ALLOWED_FILTERS = ("deliveries_sending_idx",)
 _WHETHER_THERE_IS_ANY = re.compile(r"Index Only Scan using endpoints_pkey on endpoints .* width=0\)")
 
+_UNDISTURBED = """
+DO $$
+BEGIN
+    EXECUTE (
+        SELECT string_agg(format('ALTER TABLE %I SET (autovacuum_enabled = false)', relname), ';')
+        FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+    );
+END $$
+"""
+
 _FILL = f"""
 INSERT INTO jobs (id, tenant_id, fingerprint, request, about)
 SELECT lpad(to_hex(n), 32, '0')::uuid, 'default', 'f', 'r', 'a' FROM generate_series(1, {FINISHED}) AS n;
@@ -91,18 +102,32 @@ WHERE id <= lpad(to_hex({FINISHED} + {LEASED}), 32, '0')::uuid;
 """
 
 
+@pytest.fixture(scope="module")
+def known(databases: Databases) -> Iterator[dict[str, str]]:
+    """Databases by what the planner knows of them: tables that are empty, that were, or as they are.
+
+    The tests only look at them, so they are filled once for all. Nobody else analyses them meanwhile.
+    """
+    urls = {"empty": databases.clone(), "stale": databases.clone()}
+    asyncio.run(_execute(urls["stale"], _UNDISTURBED, "ANALYZE", _FILL))
+    urls["fresh"] = databases.clone(of=urls["stale"])
+    asyncio.run(_execute(urls["fresh"], "ANALYZE"))
+    yield urls
+    for url in urls.values():
+        databases.drop(url)
+
+
+async def _execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url, server_settings={"statement_timeout": "0"})
+    for statement in statements:
+        await connection.execute(statement)
+    await connection.close()
+
+
 @pytest.fixture(params=["empty", "stale", "fresh"])
-async def connection(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Connection]:
+async def connection(request: pytest.FixtureRequest, known: dict[str, str]) -> AsyncIterator[Connection]:
     """A connection that plans with statistics of empty tables, of tables long gone, or of the tables as they are."""
-    owner = await asyncpg.connect(database_url)
-    await set_role(owner)
-    if request.param != "empty":
-        await owner.execute("ANALYZE")  # of nothing: that is what `stale` knows
-        await owner.execute(_FILL)
-    if request.param == "fresh":
-        await owner.execute("ANALYZE")
-    await owner.close()
-    planning = await asyncpg.connect(database_url)
+    planning = await asyncpg.connect(known[request.param])
     await planning.execute("SET plan_cache_mode = force_generic_plan")
     yield planning
     await planning.close()

@@ -6,28 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gleaner_repo import Database, DatabaseSettings, JobRepository, open_database
+from gleaner_repo import DatabaseSettings, JobRepository, open_database
 from gleaner_runner import Leg, Runner, RunnerSettings, Slots
-from support.jobs import Events
 from support.legs import QUICK, Started
 from support.proxy import Proxy
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """The test's own view, which no outage disturbs."""
-    async with open_database(DatabaseSettings(database_url=database_url, database_pool_size=4)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def jobs(database: Database) -> JobRepository:
-    return JobRepository(database)
-
-
-@pytest.fixture
-def events(jobs: JobRepository, database: Database) -> Events:
-    return Events(jobs, database)
 
 
 @pytest.fixture

@@ -16,14 +16,12 @@ from gleaner_core.errors import JobError
 from gleaner_core.ids import uuid7
 from gleaner_repo import (
     Database,
-    DatabaseSettings,
     Delivery,
     DeliveryRepository,
     DeliveryState,
     JobRepository,
     NewJob,
     Tried,
-    open_database,
 )
 from gleaner_repo.deliveries import CALLBACK
 from gleaner_worker.webhooks import Poster, Sender, WebhookSettings
@@ -100,9 +98,8 @@ def receiver() -> Iterator[WebhookReceiver]:
 
 
 @pytest.fixture
-async def suite(database_url: str, receiver: WebhookReceiver) -> AsyncIterator[Suite]:
-    async with open_database(DatabaseSettings(database_url=database_url)) as database:
-        yield Suite(database, receiver)
+def suite(database: Database, receiver: WebhookReceiver) -> Suite:
+    return Suite(database, receiver)
 
 
 async def test_a_move_is_told_signed_and_with_the_callers_ids(suite: Suite) -> None:
