@@ -3,9 +3,8 @@ import asyncio
 import pytest
 
 from gleaner.v1 import documents_pb2
-from gleaner_api import outlines
 from gleaner_api.documents import digest_of
-from gleaner_api.validation import DocumentCheck, RequestCheck, SchemaCheck
+from gleaner_api.validation import DocumentCheck, RequestCheck
 from gleaner_core.errors import ChildDied, DocumentEncrypted, GleanerError, WorkTimeout
 from support.requests import a_field, a_request, a_submit
 
@@ -142,5 +141,11 @@ async def test_everything_that_is_wrong_is_found_in_what_is_long_too() -> None:
     }
 
 
-def test_any_schema_is_a_good_one() -> None:
-    assert SchemaCheck().findings(outlines.ANY_SCHEMA) == []
+@pytest.mark.parametrize("size", [10, 10**6], ids=["small", "large"])
+async def test_a_schema_that_is_not_there_is_missed(size: int) -> None:
+    asked = a_submit(content=b"x" * size)
+    assert await check_of(Checker(1)).of_submit(asked, [DIGEST]) == []
+
+    asked.request.ClearField("schema")
+    [finding] = await check_of(Checker(1)).of_submit(asked, [DIGEST])
+    assert (finding.field, finding.reason) == ("request.schema", "REQUIRED")

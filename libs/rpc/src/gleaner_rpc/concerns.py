@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,13 +14,13 @@ from google.rpc import status_pb2
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
-from gleaner_core.errors import DeadlinePassed, Finding, GleanerError, InvalidRequest
+from gleaner_core.errors import Finding, GleanerError, InvalidRequest
 from gleaner_rpc import rules
 from gleaner_rpc.calls import Behaviour, Concern, Context, Malformed, Method, each
 from gleaner_rpc.limits import Gate
 from gleaner_rpc.relayed import Relayed
 from gleaner_rpc.status import internal, status_of
-from gleaner_telemetry import about, context_from, failed, metrics, names, within
+from gleaner_telemetry import about, context_from, failed, metrics, names, span
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("gleaner.rpc")
@@ -48,14 +48,14 @@ def observed(method: Method, inner: Behaviour) -> Behaviour:
         began = time.perf_counter()
         code = "OK"
         with (
-            within(context_from(metadata)),
-            _tracer.start_as_current_span(
+            span(
+                _tracer,
                 name,
                 kind=SpanKind.SERVER,
+                context=context_from(metadata),
                 attributes=attributes,
-                record_exception=False,
-                set_status_on_exception=False,
-            ) as span,
+                error_is_told=False,
+            ) as made,
             about(**facts),
         ):
             try:
@@ -67,9 +67,9 @@ def observed(method: Method, inner: Behaviour) -> Behaviour:
                 code = _code(context)
                 raise
             finally:
-                span.set_attribute(names.RPC_STATUS, code)
+                made.set_attribute(names.RPC_STATUS, code)
                 if code in _FAULTS:
-                    failed(span, code)
+                    failed(made, code)
                 _duration.record(time.perf_counter() - began, attributes | {names.RPC_STATUS: code})
 
     return call
@@ -111,41 +111,40 @@ def answered(method: Method, inner: Behaviour) -> Behaviour:
     return call
 
 
-def bounded_by(gate: Gate) -> Concern:
-    """The deadline is kept, and a drain ends streams."""
+def bounded_by(gate: Gate, upload_limit: timedelta) -> Concern:
+    """The deadline is kept, a drain ends streams, and a single request has come in whole within `upload_limit`: else a
+    caller who dawdles holds a slot for as long as he likes. Such methods are served as if they took a stream, which is
+    read here. One timer a call for all of it: a timer is a tenth of what a small call costs.
+    """
+    uploading = upload_limit.total_seconds()
 
     def bounded(method: Method, inner: Behaviour) -> Behaviour:
-        async def call(request: Any, context: Context) -> Any:
-            async with gate.bounded(method.name, context.time_remaining(), stream=method.response_streaming):
-                return await inner(request, context)
+        async def call(requests: Any, context: Context) -> Any:
+            limit = gate.seconds(method.name, context.time_remaining())
+            seconds = limit if method.request_streaming else min(limit, uploading)
+            try:
+                async with asyncio.timeout(seconds) as patience:
+                    if method.response_streaming:
+                        gate.follow(patience)
+                    if method.request_streaming:
+                        return await inner(requests, context)
+                    request = await anext(requests, Malformed())
+                    if method.response_streaming:
+                        gate.follow(patience)  # it may be draining by now
+                    if seconds < limit:
+                        patience.reschedule(asyncio.get_running_loop().time() + limit - seconds)
+                        seconds = limit
+                    return await inner(request, context)
+            except TimeoutError as error:
+                if not patience.expired():
+                    raise  # the servicer's own, about something else
+                raise gate.over(seconds) from error
+            finally:
+                gate.unfollow(patience)
 
         return call
 
     return bounded
-
-
-def arriving_within(limit: timedelta) -> Concern:
-    """A single request has come in whole within the limit: else a caller who dawdles holds a slot for as long as he
-    likes. Such methods are served as if they took a stream, which is read here.
-    """
-
-    def arriving(method: Method, inner: Behaviour) -> Behaviour:
-        if method.request_streaming:
-            return inner
-
-        async def call(requests: AsyncIterator[Any], context: Context) -> Any:
-            try:
-                async with asyncio.timeout(limit.total_seconds()) as patience:
-                    request = await anext(requests, Malformed())
-            except TimeoutError as error:
-                if not patience.expired():
-                    raise
-                raise DeadlinePassed(limit) from error
-            return await inner(request, context)
-
-        return call
-
-    return arriving
 
 
 def checked_but(themselves: Collection[str]) -> Concern:

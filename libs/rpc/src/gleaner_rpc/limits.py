@@ -1,11 +1,10 @@
 """What bounds a call: whether it is let in, how long it may take, and that it ends when the server does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
-from gleaner_core.errors import DeadlinePassed, Draining, NoRoom
+from gleaner_core.errors import DeadlinePassed, Draining, GleanerError, NoRoom
 from gleaner_rpc.settings import GrpcSettings
 
 _LAST_WORD_S = 0.5  # for streams to end in their own words when the server drains
@@ -52,38 +51,42 @@ class Gate:
         self._idle.clear()
         task.add_done_callback(self._left)
         if method in self._heavy:
-            try:
-                async with asyncio.timeout(self._settings.admission_wait.total_seconds()):
-                    await self._heavy_slots.acquire()
-            except TimeoutError:
-                raise NoRoom from None
-            task.add_done_callback(lambda _: self._heavy_slots.release())
+            if self._heavy_slots.locked():
+                try:
+                    async with asyncio.timeout(self._settings.admission_wait.total_seconds()):
+                        await self._heavy_slots.acquire()
+                except TimeoutError:
+                    raise NoRoom from None
+            else:
+                await self._heavy_slots.acquire()
+            task.add_done_callback(self._left_heavy)
+
+    def _left_heavy(self, _: object) -> None:
+        self._heavy_slots.release()
 
     def _left(self, _: object) -> None:
         self._running -= 1
         if not self._running:
             self._idle.set()
 
-    @asynccontextmanager
-    async def bounded(self, method: str, remaining: float | None, *, stream: bool) -> AsyncIterator[None]:
-        """The block ends with the caller's deadline, or the server's limit where that is sooner; a stream also when
-        the server drains. Raises DeadlinePassed or Draining.
-        """
+    def seconds(self, method: str, remaining: float | None) -> float:
+        """How long a call may take: until the caller's deadline, or the server's limit where that is sooner."""
         limit = self._limits.get(method, self._settings.call_limit).total_seconds()
-        seconds = limit if remaining is None else min(limit, remaining)
-        try:
-            async with asyncio.timeout(seconds) as patience:
-                if stream:
-                    self._streams.add(patience)
-                if stream and self._draining:
-                    raise Draining
-                yield
-        except TimeoutError as error:
-            if not patience.expired():
-                raise  # the servicer's own, about something else
-            raise (Draining() if self._draining else DeadlinePassed(timedelta(seconds=seconds))) from error
-        finally:
-            self._streams.discard(patience)
+        return limit if remaining is None else min(limit, remaining)
+
+    def follow(self, stream: asyncio.Timeout) -> None:
+        """The stream is to end when the server drains. Raises Draining if it does already."""
+        if self._draining:
+            raise Draining
+        self._streams.add(stream)
+
+    def unfollow(self, stream: asyncio.Timeout) -> None:
+        """The stream has ended."""
+        self._streams.discard(stream)
+
+    def over(self, seconds: float) -> GleanerError:
+        """Why a call ends whose time, so many seconds, is up."""
+        return Draining() if self._draining else DeadlinePassed(timedelta(seconds=seconds))
 
     async def drain(self) -> None:
         """No call is let in any more, streams have ended, and so has every other call: wait for it with a time-out."""

@@ -13,7 +13,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gleaner_rpc.calls import Interceptor
-from gleaner_rpc.concerns import answered, arriving_within, bounded_by, checked_but, observed
+from gleaner_rpc.concerns import answered, bounded_by, checked_but, observed
 from gleaner_rpc.health import Health, Ready, always
 from gleaner_rpc.limits import Gate
 from gleaner_rpc.settings import GrpcSettings
@@ -109,8 +109,7 @@ def build_server(
     concerns = (
         observed,
         answered,
-        bounded_by(gate),
-        arriving_within(settings.upload_limit),
+        bounded_by(gate, settings.upload_limit),
         checked_but(check_themselves),
     )
     server = grpc.aio.server(interceptors=[Interceptor(gate, concerns)], options=_options(settings))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from opentelemetry import trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.context import Context, attach, detach
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
@@ -30,6 +30,8 @@ def tracing() -> bool:
 
 def headers() -> dict[str, str]:
     """The present context as headers of a call; those that would be empty or too long are not there."""
+    if not get_current():
+        return {}
     carrier: dict[str, str] = {}
     _W3C.inject(carrier)
     return {name: text for name in _LONGEST if (text := carrier.get(name)) and len(text) <= _LONGEST[name]}

@@ -1,7 +1,7 @@
 """Jobs and events of the repository as messages of the API."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -12,6 +12,8 @@ from gleaner_api import names
 from gleaner_core.errors import JobError
 from gleaner_core.states import Refinement, State
 from gleaner_repo import Delivery, DeliveryState, Event, Job, NewJob
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def job(found: Job) -> pb.Job:
@@ -103,9 +105,8 @@ def after(found: Job, made: Event) -> Job:
 def _time(moment: datetime | None) -> Timestamp | None:
     if moment is None:
         return None
-    time = Timestamp()
-    time.FromDatetime(moment)
-    return time
+    since = moment - _EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
 
 
 def _error(error: JobError | None) -> pb.JobError | None:

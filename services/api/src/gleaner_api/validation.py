@@ -5,6 +5,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from google.protobuf.message import Message
+
 from gleaner.v1 import extraction_pb2, jobs_pb2, schemas_pb2
 from gleaner.v1.documents_pb2 import InputDocument
 from gleaner_api import outlines, schema_rules
@@ -101,7 +103,7 @@ class RequestCheck:
     async def of_submit(self, message: jobs_pb2.SubmitJobRequest, digests: Sequence[bytes]) -> list[Finding]:
         """What is wrong with a submit. `digests` are its documents', in their order."""
         return [
-            *rules.findings(outlines.of_call(message)),
+            *_of_rules(outlines.of_call(message), message.request),
             *self._of_request(message.request),
             *_missing_documents(message.request),
             *self._of_callback(message.callback_url),
@@ -111,7 +113,7 @@ class RequestCheck:
     def of_call(self, message: extraction_pb2.ExtractRequest) -> list[Finding]:
         """What is wrong with a synchronous call; its documents are the worker's to judge, who reads them at once."""
         return [
-            *rules.findings(outlines.of_call(message)),
+            *_of_rules(outlines.of_call(message), message.request),
             *self._of_request(message.request),
             *_missing_documents(message.request),
         ]
@@ -120,7 +122,7 @@ class RequestCheck:
         """What is wrong with a request; its documents may be left out."""
         digests = [await digest_of(document.content) for document in request.documents]
         return [
-            *rules.findings(outlines.of_request(request), "request"),
+            *_of_rules(outlines.of_request(request), request, "request"),
             *self._of_request(request),
             *await self._of_documents(request, digests),
         ]
@@ -156,6 +158,14 @@ class RequestCheck:
         return found
 
 
+def _of_rules(outline: Message, request: extraction_pb2.ExtractionRequest, path: str = "") -> list[Finding]:
+    """What the rules find in the outline, but for the schema that was left out of it."""
+    found = rules.findings(outline, path)
+    if request.HasField("schema"):
+        found = [finding for finding in found if finding.field != _SCHEMA]
+    return found
+
+
 def _missing_documents(request: extraction_pb2.ExtractionRequest) -> list[Finding]:
     if request.documents:
         return []
@@ -163,12 +173,15 @@ def _missing_documents(request: extraction_pb2.ExtractionRequest) -> list[Findin
 
 
 def _document_names(request: extraction_pb2.ExtractionRequest) -> Iterator[Finding]:
-    types = {kind.name for kind in request.schema.document_types}
     seen: set[str] = set()
     for i, document in enumerate(request.documents):
         where = f"request.documents[{i}]"
         if document.name and document.name in seen:
             yield Finding(f"{where}.name", "DUPLICATE_NAME", "another document has this name; rename one")
         seen.add(document.name)
-        if document.document_type and document.document_type not in types:
+        if document.document_type and document.document_type not in _types(request):
             yield Finding(f"{where}.document_type", "UNKNOWN_DOCUMENT_TYPE", "is not in the schema's document_types")
+
+
+def _types(request: extraction_pb2.ExtractionRequest) -> set[str]:
+    return {kind.name for kind in request.schema.document_types}
