@@ -14,16 +14,25 @@ from google.protobuf.message import Message
 from gleaner_core.errors import Finding
 
 
-def findings(message: Message, path: str = "") -> list[Finding]:
-    """Everything that the rules find wrong with the message; `path` is where it stands in the request."""
-    prefix = f"{path}." if path else ""
-    broken = [
-        Finding(prefix + _path(violation.proto.field), _reason(violation.proto.rule_id), violation.proto.message)
-        for violation in protovalidate.collect_violations(message)
-    ]
-    if b"\0" not in message.SerializeToString():  # where there is none, none need be looked for field by field
-        return broken
-    return broken + [Finding(prefix + field, "NUL", "must not contain a NUL") for field in _nuls(message)]
+class Rules:
+    """Asks messages. Knows their types by name: types of the same name need Rules of their own."""
+
+    def __init__(self) -> None:
+        self._validator = protovalidate.Validator()
+
+    def findings(self, message: Message, path: str = "") -> list[Finding]:
+        """Everything that the rules find wrong with the message; `path` is where it stands in the request."""
+        prefix = f"{path}." if path else ""
+        broken = [
+            Finding(prefix + _path(violation.proto.field), _reason(violation.proto.rule_id), violation.proto.message)
+            for violation in self._validator.collect_violations(message)
+        ]
+        if b"\0" not in message.SerializeToString():  # where there is none, none need be looked for field by field
+            return broken
+        return broken + [Finding(prefix + field, "NUL", "must not contain a NUL") for field in _nuls(message)]
+
+
+findings = Rules().findings
 
 
 def _reason(rule_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,7 +12,7 @@ from gleaner.v1 import webhooks_pb2
 from gleaner_api import names
 from gleaner_core.errors import JobError
 from gleaner_core.states import Refinement, State
-from gleaner_repo import Delivery, DeliveryState, Event, Job, NewJob
+from gleaner_repo import Delivery, DeliveryState, Event, Job
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,21 +42,22 @@ def job(found: Job) -> pb.Job:
     )
 
 
-def submitted(asked: NewJob, created_at: datetime) -> pb.Job:
+def submitted(asked: pb.SubmitJobRequest, job_id: UUID, created_at: datetime) -> pb.Job:
     """The job as it was stored: what a read right after it would tell."""
-    about = stored_pb2.JobAbout.FromString(asked.about)
-    return pb.Job(
-        name=names.of_job(asked.id),
+    made = pb.Job(
+        name=names.of_job(job_id),
         state=pb.JOB_STATE_QUEUED,
         seq=1,
         series=1,
         create_time=_time(created_at),
-        request_id=asked.request_key or "",
-        correlation_id=about.correlation_id,
-        metadata=about.metadata,
-        callback_url=asked.callback_url or "",
-        documents=about.documents,
+        request_id=asked.request_id,
+        correlation_id=asked.correlation_id,
+        callback_url=asked.callback_url,
+        documents=[document.name for document in asked.request.documents],
     )
+    if asked.metadata:  # an empty one costs as much as all the rest
+        made.metadata.update(asked.metadata)
+    return made
 
 
 def event(made: Event) -> pb.JobEvent:

@@ -29,11 +29,9 @@ class Submission:
         self._submit = submit
         self._documents = documents
 
-    async def store(
-        self, tenant_id: str, request: pb.SubmitJobRequest, digests: Sequence[bytes]
-    ) -> tuple[NewJob, Submitted]:
-        """The job, documents first, and who has the request now. Its id is made here, so that every try stores the
-        same rows. `digests` are the documents', in their order.
+    async def store(self, tenant_id: str, request: pb.SubmitJobRequest, digests: Sequence[bytes]) -> Submitted:
+        """Stores the job, documents first, and tells who has the request now. Its id is made here, so that every try
+        stores the same rows. `digests` are the documents', in their order.
 
         Raises KeyReused if the request id belongs to another request.
         """
@@ -43,7 +41,7 @@ class Submission:
             submitted = await self._with_documents(job, dict(zip(digests, request.request.documents, strict=True)))
         if submitted.fingerprint != job.fingerprint:
             raise KeyReused(str(submitted.id))
-        return job, submitted
+        return submitted
 
     async def _with_documents(self, job: NewJob, documents: Mapping[bytes, InputDocument]) -> Submitted:
         for left in reversed(range(_TRIES)):
@@ -67,10 +65,10 @@ def new_job(tenant_id: str, request: pb.SubmitJobRequest, digests: Sequence[byte
             name=document.name, sha256=digest, media_type=document.media_type, document_type=document.document_type
         )
     about = stored_pb2.JobAbout(
-        correlation_id=request.correlation_id,
-        metadata=request.metadata,
-        documents=[document.name for document in asked.documents],
+        correlation_id=request.correlation_id, documents=[document.name for document in asked.documents]
     )
+    if request.metadata:  # an empty one costs as much as all the rest
+        about.metadata.update(request.metadata)
     parts = [message.SerializeToString(deterministic=True) for message in (stored, about)]
     return NewJob(
         id=uuid7(),

@@ -5,8 +5,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from google.protobuf.message import Message
-
 from gleaner.v1 import extraction_pb2, jobs_pb2, schemas_pb2
 from gleaner.v1.documents_pb2 import InputDocument
 from gleaner_api import outlines, schema_rules
@@ -103,7 +101,7 @@ class RequestCheck:
     async def of_submit(self, message: jobs_pb2.SubmitJobRequest, digests: Sequence[bytes]) -> list[Finding]:
         """What is wrong with a submit. `digests` are its documents', in their order."""
         return [
-            *_of_rules(outlines.of_call(message), message.request),
+            *outlines.findings_of_call(message),
             *self._of_request(message.request),
             *_missing_documents(message.request),
             *self._of_callback(message.callback_url),
@@ -113,7 +111,7 @@ class RequestCheck:
     def of_call(self, message: extraction_pb2.ExtractRequest) -> list[Finding]:
         """What is wrong with a synchronous call; its documents are the worker's to judge, who reads them at once."""
         return [
-            *_of_rules(outlines.of_call(message), message.request),
+            *outlines.findings_of_call(message),
             *self._of_request(message.request),
             *_missing_documents(message.request),
         ]
@@ -122,7 +120,7 @@ class RequestCheck:
         """What is wrong with a request; its documents may be left out."""
         digests = [await digest_of(document.content) for document in request.documents]
         return [
-            *_of_rules(outlines.of_request(request), request, "request"),
+            *outlines.findings_of_request(request),
             *self._of_request(request),
             *await self._of_documents(request, digests),
         ]
@@ -156,14 +154,6 @@ class RequestCheck:
             text = f"have {pages} pages in all; at most {self._max_pages} are allowed in one request"
             found.append(Finding("request.documents", "TOO_MANY_PAGES", text))
         return found
-
-
-def _of_rules(outline: Message, request: extraction_pb2.ExtractionRequest, path: str = "") -> list[Finding]:
-    """What the rules find in the outline, but for the schema that was left out of it."""
-    found = rules.findings(outline, path)
-    if request.HasField("schema"):
-        found = [finding for finding in found if finding.field != _SCHEMA]
-    return found
 
 
 def _missing_documents(request: extraction_pb2.ExtractionRequest) -> list[Finding]:

@@ -151,11 +151,11 @@ class JobServicer(JobServiceServicer):
         digests = [await digest_of(document.content) for document in request.request.documents]
         if findings := await self._check.of_submit(request, digests):
             raise InvalidRequest(findings)
-        asked, answer = await self._submission.store(tenant_id, request, digests)
+        answer = await self._submission.store(tenant_id, request, digests)
         if not answer.created:
             return messages.job(await patiently(lambda: self._found(tenant_id, answer.id)))
         self._offers()
-        return messages.submitted(asked, answer.created_at)
+        return messages.submitted(request, answer.id, answer.created_at)
 
     async def _result_of(self, tenant_id: str, request: pb.SubmitJobRequest) -> pb.BatchSubmitJobsResult:
         try:
