@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -234,6 +235,20 @@ async def test_a_request_that_does_not_arrive_is_given_up_and_its_slot_is_free(s
 
     assert (answer.code(), reason(answer)) == (Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED")
     assert running.server.gate.running == 0
+
+
+async def test_a_request_that_has_arrived_has_the_whole_of_its_time(started: Any, script: Any) -> None:
+    limit, upload = timedelta(seconds=30), timedelta(seconds=29.99)
+
+    async def longer_than_the_difference(context: Context) -> pb.GetJobResponse:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await asyncio.Event().wait()
+        return pb.GetJobResponse()
+
+    script.get = longer_than_the_difference
+    async with started(limits={GET: limit}, upload_limit=upload) as running:
+        await running.jobs.GetJob(pb.GetJobRequest(name=NAME))
 
 
 async def test_a_call_that_ends_without_a_request_is_the_callers_fault(started: Any) -> None:

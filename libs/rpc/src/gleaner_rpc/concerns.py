@@ -120,6 +120,7 @@ def bounded_by(gate: Gate, upload_limit: timedelta) -> Concern:
 
     def bounded(method: Method, inner: Behaviour) -> Behaviour:
         async def call(requests: Any, context: Context) -> Any:
+            began = asyncio.get_running_loop().time()
             limit = gate.seconds(method.name, context.time_remaining())
             seconds = limit if method.request_streaming else min(limit, uploading)
             try:
@@ -132,7 +133,7 @@ def bounded_by(gate: Gate, upload_limit: timedelta) -> Concern:
                     if method.response_streaming:
                         gate.follow(patience)  # it may be draining by now
                     if seconds < limit:
-                        patience.reschedule(asyncio.get_running_loop().time() + limit - seconds)
+                        patience.reschedule(began + limit)
                         seconds = limit
                     return await inner(request, context)
             except TimeoutError as error:

@@ -2,11 +2,10 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import SpanKind
 
 from gleaner.internal.v1 import stored_pb2
 from gleaner.v1 import jobs_pb2 as pb
@@ -20,6 +19,12 @@ from gleaner_telemetry import kept, names, span
 
 _tracer = trace.get_tracer("gleaner.api")
 _TRIES = 3
+_SUBMITTING = {
+    names.SYSTEM: "gleaner",
+    names.DESTINATION: "extraction",
+    names.OPERATION: "send",
+    names.OPERATION_NAME: "submit",
+}
 
 
 class Submission:
@@ -35,9 +40,10 @@ class Submission:
 
         Raises KeyReused if the request id belongs to another request.
         """
-        with _submit_span(tenant_id) as made:  # what is kept with the job is this span's context
-            job = new_job(tenant_id, request, digests)
-            made.set_attribute(names.MESSAGE, str(job.id))
+        with span(_tracer, "submit extraction", kind=SpanKind.PRODUCER, attributes=_SUBMITTING) as made:
+            job = new_job(tenant_id, request, digests)  # keeps this span's context
+            if made.is_recording():
+                made.set_attributes({names.TENANT: tenant_id, names.MESSAGE: str(job.id)})
             submitted = await self._with_documents(job, dict(zip(digests, request.request.documents, strict=True)))
         if submitted.fingerprint != job.fingerprint:
             raise KeyReused(str(submitted.id))
@@ -80,21 +86,6 @@ def new_job(tenant_id: str, request: pb.SubmitJobRequest, digests: Sequence[byte
         callback_url=request.callback_url or None,
         trace_context=kept(),
         digests=tuple(dict.fromkeys(digests)),
-    )
-
-
-def _submit_span(tenant_id: str) -> AbstractContextManager[Span]:
-    return span(
-        _tracer,
-        "submit extraction",
-        kind=SpanKind.PRODUCER,
-        attributes={
-            names.SYSTEM: "gleaner",
-            names.DESTINATION: "extraction",
-            names.OPERATION: "send",
-            names.OPERATION_NAME: "submit",
-            names.TENANT: tenant_id,
-        },
     )
 
 
