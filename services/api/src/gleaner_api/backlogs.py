@@ -1,14 +1,11 @@
 """The backlog as all who ask this process see it: one reader, however many ask and however often."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gleaner_core.errors import Unavailable
+from gleaner_api.looking import look_until
 from gleaner_repo import Backlog, BacklogRepository
-
-_log = logging.getLogger(__name__)
 
 
 class Follower:
@@ -41,7 +38,7 @@ class Backlogs:
         self._repository = repository
         self._every = every
         self._followers: set[Follower] = set()
-        self._wake = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._reading = asyncio.Lock()
         self._latest: tuple[float, Backlog] | None = None
         self._closed = False
@@ -60,38 +57,28 @@ class Backlogs:
         if self._closed:
             follower.put(None)
         self._followers.add(follower)
-        self._wake.set()
+        self._wanted.set()
         try:
             yield follower
         finally:
             self._followers.discard(follower)
+            if not self._followers:
+                self._wanted.clear()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reads until `stop` is set; then all followers are at their end."""
         try:
-            async with asyncio.TaskGroup() as group:
-                reading = group.create_task(self._read())
-                await stop.wait()
-                reading.cancel()
+            await look_until(stop, self._look, wanted=self._wanted, every=self._every)
         finally:
             self._closed = True
             for follower in self._followers:
                 follower.put(None)
 
-    async def _read(self) -> None:
-        while True:
-            if not self._followers:
-                self._wake.clear()
-                await self._wake.wait()
-            try:
-                async with self._reading:
-                    backlog = await self._fresh()
-            except Unavailable:
-                _log.debug("the database did not answer; those who follow wait on")
-            else:
-                for follower in self._followers:
-                    follower.put(backlog)
-            await asyncio.sleep(self._every)
+    async def _look(self) -> None:
+        async with self._reading:
+            backlog = await self._fresh()
+        for follower in self._followers:
+            follower.put(backlog)
 
     async def _fresh(self) -> Backlog:
         began = asyncio.get_running_loop().time()

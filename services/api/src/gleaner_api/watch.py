@@ -4,15 +4,12 @@ It never looks at the log's position, so that a stalled log stalls nobody who wa
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from gleaner_core.errors import Unavailable
+from gleaner_api.looking import look_until
 from gleaner_repo import Event, JobRepository
-
-_log = logging.getLogger(__name__)
 
 
 class Subscription:
@@ -41,7 +38,7 @@ class Tailer:
         self._jobs = jobs
         self._every = every
         self._watched: dict[UUID, set[Subscription]] = {}
-        self._wake = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._closed = False
 
     @asynccontextmanager
@@ -51,7 +48,7 @@ class Tailer:
         if self._closed:
             subscription.put(None)
         self._watched.setdefault(job_id, set()).add(subscription)
-        self._wake.set()
+        self._wanted.set()
         try:
             yield subscription
         finally:
@@ -59,30 +56,18 @@ class Tailer:
             subscribers.discard(subscription)
             if not subscribers:
                 del self._watched[job_id]
+            if not self._watched:
+                self._wanted.clear()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reads until `stop` is set; then all subscriptions end."""
         try:
-            async with asyncio.TaskGroup() as group:
-                reading = group.create_task(self._read())
-                await stop.wait()
-                reading.cancel()
+            await look_until(stop, self._look, wanted=self._wanted, every=self._every)
         finally:
             self._closed = True
             for subscribers in self._watched.values():
                 for subscription in subscribers:
                     subscription.put(None)
-
-    async def _read(self) -> None:
-        while True:
-            if not self._watched:
-                self._wake.clear()
-                await self._wake.wait()
-            try:
-                await self._look()
-            except Unavailable:
-                _log.debug("the database did not answer; those who watch wait on")
-            await asyncio.sleep(self._every)
 
     async def _look(self) -> None:
         asked = {job_id: min(s.after for s in subscribers) for job_id, subscribers in self._watched.items()}
