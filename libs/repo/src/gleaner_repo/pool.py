@@ -4,13 +4,14 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
 
 from gleaner_core.errors import Unavailable
 from gleaner_repo import sql
+from gleaner_repo.connections import Connection, Connections
 from gleaner_repo.migrations import newest_migration
 from gleaner_repo.pooler import FORGOTTEN, forgets_statements
 from gleaner_repo.settings import DatabaseSettings
@@ -41,7 +42,6 @@ SILENCE = (
 """No answer: whether the statement was carried out is not known."""
 
 _RACE_TRIES = 6
-_CANCEL_PATIENCE_S = 0.5
 _CONNECT_PATIENCE_S = 5.0
 _CLOSE_PATIENCE_S = 2.0
 _READY = sql.read("ready")
@@ -53,13 +53,6 @@ FORGETFUL_POOLER = (
     "a pooler in transaction mode that loses prepared statements stands before the database:"
     " set GLEANER_DATABASE_POOLER=true and start again"
 )
-
-
-class _Connection(asyncpg.Connection):
-    """A connection whose return to the pool costs no round trip: our statements leave no session state behind."""
-
-    def get_reset_query(self) -> str:
-        return ""
 
 
 class Watch(Protocol):
@@ -99,7 +92,7 @@ class Database:
 
     def __init__(
         self,
-        pool: "asyncpg.Pool[asyncpg.Record]",
+        pool: Connections,
         timeout_s: float,
         *,
         forgetful: bool = False,
@@ -112,8 +105,8 @@ class Database:
         self._trouble: str | None = None
 
     @property
-    def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
-        """The driver's pool, for what needs a connection of its own."""
+    def pool(self) -> Connections:
+        """The connections, for what needs one of its own."""
         return self._pool
 
     async def fetch(self, statement: str, *arguments: Any, within: float | None = None) -> list[asyncpg.Record]:
@@ -182,20 +175,25 @@ class Database:
         The driver would wait for the answer to its cancel request, on the same dead connection and for as long again.
         """
         with self._watch.waiting():
-            connection = await self._pool.acquire(timeout=_left(give_up))
+            connection = await self._pool.take(_left(give_up))
         try:
             with self._watch.asking(name):
-                return await ask(connection, _left(give_up))
+                answer = await ask(connection, _left(give_up))
+        except asyncpg.PostgresError as error:  # an answer, too
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                self._pool.expire()  # who connects anew finds the primary
+            self._pool.give(connection)
+            raise
         except TimeoutError:
             connection.terminate()
-            await self._pool.expire_connections()  # the others may be as dead
+            self._pool.expire()  # the others may be as dead
+            self._pool.give(connection)
             raise
-        except asyncpg.ReadOnlySQLTransactionError:
-            await self._pool.expire_connections()  # who connects anew finds the primary
+        except BaseException:
+            await self._pool.leave(connection)
             raise
-        finally:
-            with suppress(TimeoutError):
-                await self._pool.release(connection, timeout=_CANCEL_PATIENCE_S)
+        self._pool.give(connection)
+        return answer
 
 
 def _left(give_up: float) -> float:
@@ -211,21 +209,22 @@ async def open_database(
     Waits up to `database_start_timeout_s` for a database that does not answer yet, then raises Unavailable.
     """
     pool, forgetful = await _connected(settings, name)
-    watch.opened(lambda: (pool.get_size() - pool.get_idle_size(), pool.get_idle_size()), pool.get_max_size())
+    watch.opened(pool.count, pool.most)
     try:
         yield Database(pool, settings.database_timeout_s, forgetful=forgetful, watch=watch)
     finally:
-        with suppress(TimeoutError):  # then it was terminated
-            await asyncio.wait_for(pool.close(), _CLOSE_PATIENCE_S)
+        await pool.close(_CLOSE_PATIENCE_S)
 
 
-async def _connected(settings: DatabaseSettings, name: str) -> "tuple[asyncpg.Pool[asyncpg.Record], bool]":
+async def _connected(settings: DatabaseSettings, name: str) -> tuple[Connections, bool]:
+    pool = Connections(lambda: _connect(settings, name), settings.database_pool_size)
     give_up = asyncio.get_running_loop().time() + settings.database_start_timeout_s
     delay = 0.1
     while True:
         try:
             forgetful = await forgets_statements(settings)
-            return await _pool(settings, name), forgetful
+            pool.give(await pool.take(_CONNECT_PATIENCE_S))
+            return pool, forgetful
         except SILENCE as error:
             if asyncio.get_running_loop().time() + delay > give_up:
                 raise Unavailable("the database at GLEANER_DATABASE_URL") from error
@@ -234,14 +233,11 @@ async def _connected(settings: DatabaseSettings, name: str) -> "tuple[asyncpg.Po
             delay = min(delay * 2, 5)
 
 
-async def _pool(settings: DatabaseSettings, name: str) -> "asyncpg.Pool[asyncpg.Record]":
-    return await asyncpg.create_pool(
+async def _connect(settings: DatabaseSettings, name: str) -> Connection:
+    return await asyncpg.connect(
         settings.database_url,
-        min_size=1,
-        max_size=settings.database_pool_size,
-        connection_class=_Connection,
+        connection_class=Connection,
         timeout=min(settings.database_timeout_s, _CONNECT_PATIENCE_S),
         statement_cache_size=0 if settings.database_pooler else 200,
-        max_inactive_connection_lifetime=60,
         server_settings={"application_name": name},
     )
