@@ -20,8 +20,8 @@ _LONGEST_REST = 30.0
 class Offers:
     """Offers work to workers, one after the other until they have room for all of it.
 
-    `offers(n)` never waits and never fails. What comes within a few milliseconds is one offer. A worker that does not
-    answer is left in peace for a while, longer each time.
+    `offers(n)` never waits and never fails. What comes within a few milliseconds is one offer; within twice that, while
+    it goes on coming. A worker that does not answer is left in peace for a while, longer each time.
     """
 
     def __init__(self, peers: Peers, settings: ChannelSettings) -> None:
@@ -40,11 +40,13 @@ class Offers:
     async def run(self) -> None:
         """Sends what is offered, until it is cancelled."""
         while True:
+            steady = self._wake.is_set()
             await self._wake.wait()
             self._wake.clear()
             waiting, self._waiting = self._waiting, 0
             await self.send(waiting)
-            await asyncio.sleep(self._pause)
+            # An offer costs both sides half a millisecond of CPU, as much as a job: at 500 jobs/s it is shared by more.
+            await asyncio.sleep(2 * self._pause if steady else self._pause)
 
     async def send(self, waiting: int) -> int:
         """Tells workers until they have room for `waiting` jobs; returns for how many they have none."""
