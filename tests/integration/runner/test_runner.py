@@ -1,7 +1,7 @@
 """The loop under fire: what it promises when leases are lost, answers do not come, and the database goes away."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from gleaner_core.errors import DocumentDamaged, ModelThrottled, NoRoom, Unavailable
 from gleaner_core.states import State
-from gleaner_repo import ClaimedJob, Database, JobRepository, Lease, Renewal
+from gleaner_repo import ClaimedJob, Database, Finished, JobRepository, Lease, MovedJob, Renewal
 from gleaner_repo.moves import SUSPECT_LAPSES
 from gleaner_runner import Runner, Slots
 from support.jobs import NO_LEASE, TENANT, Events, a_job, submitted
@@ -177,6 +177,65 @@ async def test_a_lost_answer_to_the_end_is_settled_by_reading(
     assert await events.types(job_id) == ["job.submitted", "job.started", "job.succeeded"]
 
 
+class LostAnswers(JobRepository):
+    """Ends runs of many jobs by one statement, and nobody hears of it."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.lost = 0
+
+    async def finish_many(self, move: str, ends: Sequence[tuple[Lease, Finished]]) -> dict[Lease, MovedJob]:
+        made = await super().finish_many(move, ends)
+        if len(ends) > 1:
+            self.lost += len(made)
+            raise Unavailable
+        return made
+
+
+async def test_lost_answers_to_ends_that_shared_a_statement_are_each_settled_by_reading(
+    jobs: JobRepository, database: Database, events: Events
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        together.release()
+        await go_on.wait()
+        return b"done"
+
+    go_on, together, stop = asyncio.Event(), asyncio.Semaphore(0), asyncio.Event()
+    ids = await submitted(jobs, QUICK.slots)
+    leg, losing = TestLeg(work, lease=timedelta(seconds=10)), LostAnswers(database)
+    async with asyncio.timeout(LONG), asyncio.TaskGroup() as group:
+        group.create_task(Runner(leg, losing, Slots(QUICK.slots), QUICK).run(stop))
+        for _ in ids:
+            await together.acquire()
+        go_on.set()
+        assert {await leg.made.get() for _ in ids} == {(job_id, "mark_succeeded") for job_id in ids}
+        stop.set()
+    assert losing.lost == QUICK.slots - 1, "the first one was alone"
+    await events.check(ids)
+
+
+async def test_a_locked_row_keeps_those_that_end_with_it_no_longer_than_the_server_lets_it_wait(
+    jobs: JobRepository, events: Events, database: Database, started: Started
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        await go_on.wait()
+        return b"done"
+
+    go_on = asyncio.Event()
+    ids = await submitted(jobs, QUICK.slots)
+    leg = TestLeg(work, lease=timedelta(seconds=10))
+    async with asyncio.timeout(LONG), started(leg):
+        begun = [(await leg.started.get()).id for _ in ids]
+        async with database.pool.acquire() as other, other.transaction():
+            await other.execute("SELECT FROM queue WHERE NOT ready AND id = $1 FOR UPDATE", begun[1])
+            go_on.set()
+            assert {(await leg.made.get())[0] for _ in ids[1:]} == set(ids) - {begun[1]}
+        assert await leg.made.get() == (begun[1], "mark_succeeded")
+    found = await jobs.get(TENANT, ids)
+    assert {(job.attempt, job.lapses) for job in found.values()} == {(1, 0)}
+    await events.check(ids)
+
+
 async def test_a_claim_whose_answer_was_lost_is_handed_back_not_left_to_its_lease(
     jobs: JobRepository, events: Events, started: Started, proxy: Proxy
 ) -> None:
@@ -338,6 +397,47 @@ async def test_a_slot_is_free_when_the_work_has_stopped_and_not_when_its_lease_i
         stopped.set()
         assert await leg.made.get() == (second, "mark_succeeded")
     assert leg.most_running == 1
+
+
+class SlowEnds(JobRepository):
+    """Ends no run before it is told to, and notes how many are held."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.go_on = asyncio.Event()
+        self.held = 0
+        self.most_held = 0
+
+    async def claim(self, *args: Any, **kwargs: Any) -> list[ClaimedJob]:
+        claimed = await super().claim(*args, **kwargs)
+        self.held += len(claimed)
+        self.most_held = max(self.most_held, self.held)
+        return claimed
+
+    async def finish_many(self, move: str, ends: Sequence[tuple[Lease, Finished]]) -> dict[Lease, MovedJob]:
+        await self.go_on.wait()
+        made = await super().finish_many(move, ends)
+        self.held -= len(made)
+        return made
+
+
+async def test_while_ends_are_written_the_slots_work_on_and_no_more_ends_wait_than_there_are_slots(
+    jobs: JobRepository, database: Database, events: Events
+) -> None:
+    ids = await submitted(jobs, 5 * QUICK.slots)
+    leg, stop, slow = TestLeg(lease=timedelta(seconds=30)), asyncio.Event(), SlowEnds(database)
+    async with asyncio.timeout(LONG), asyncio.TaskGroup() as group:
+        runner = Runner(leg, slow, Slots(QUICK.slots), QUICK)
+        group.create_task(runner.run(stop))
+        for _ in range(2 * QUICK.slots):
+            await leg.started.get()
+        assert runner.offer() == QUICK.slots
+        slow.go_on.set()
+        assert {(await leg.made.get())[0] for _ in ids} == set(ids)
+        stop.set()
+    assert slow.most_held == 2 * QUICK.slots
+    assert leg.most_running <= QUICK.slots
+    await events.check(ids)
 
 
 class ClaimsAndCalls(JobRepository):

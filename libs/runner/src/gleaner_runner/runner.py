@@ -8,14 +8,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from gleaner_core.backoff import backoff
 from gleaner_core.errors import JobError, Unavailable, WorkError, WorkTimeout
 from gleaner_repo import ClaimedJob, Doubt, Finished, JobRepository, Lease
+from gleaner_repo.coalescer import FinishCoalescer
 from gleaner_repo.jobs import EPOCH
 from gleaner_repo.moves import SUSPECT_LAPSES
 from gleaner_runner.health import Touch
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 _SHORTEST_PAUSE_S = 0.05
 _WATERMARK_MARGIN = timedelta(seconds=5)
 _FULL_LOOK_S = 1.0
+_SUSPECTS_EVERY_S = 0.5  # between jobs that come one by one, half of the looks would be for what is rare
 _LONGEST_MARGIN_S = 0.5
 _ASK_AGAIN_S = 1.0  # a lease of three heartbeats has no slack for two renewals without an answer
 
@@ -42,6 +43,7 @@ class Runner:
         self.holder = uuid4()  # of this process start, never a pod's name: those come back
         self._leg = leg
         self._jobs = jobs
+        self._endings = FinishCoalescer(jobs)
         self._slots = slots
         self._settings = settings
         self._lease_s = leg.settings.lease.total_seconds()
@@ -52,11 +54,13 @@ class Runner:
         self._alone: Lease | None = None
         self._making_room = False
         self._more = True  # work may wait that there was no room for
+        self._held_up = False  # free slots wait for runs to be ended
         self._claiming = asyncio.Lock()
         self._doubtful = True  # a claim of nobody we know of may have been committed
         self._wake = asyncio.Event()
         self._touch = Touch(longest_silence_s=max(2 * settings.heartbeat_s, 2 * settings.poll_max_s))
         self._low, self._full_look_at = EPOCH, 0.0
+        self._suspects_at = 0.0
         self._instruments = Instruments(leg.number)
         slots.on_free(self._look_on)
 
@@ -71,7 +75,12 @@ class Runner:
         async with asyncio.TaskGroup() as background:
             upkeep = [
                 background.create_task(loop(), name=name)
-                for name, loop in (("renew", self._renew), ("fence", self._fence), ("rescue", self._rescue))
+                for name, loop in (
+                    ("renew", self._renew),
+                    ("fence", self._fence),
+                    ("rescue", self._rescue),
+                    ("end", self._endings.run),
+                )
             ]
             waker = background.create_task(self._wake_at(stop))
             try:
@@ -96,20 +105,26 @@ class Runner:
         while not stop.is_set():
             self._wake.clear()
             room = self._room()
+            self._held_up = not room and self._slots.free > 0
             claimed = await self._claim(room, runs) if room else 0
             self._more = claimed == room
             if room and claimed == room:
                 continue
             pause = _SHORTEST_PAUSE_S if claimed else min(2 * pause, self._settings.poll_max_s)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), random.uniform(0.5, 1) * pause)
+                async with asyncio.timeout(random.uniform(0.5, 1) * pause):
+                    await self._wake.wait()
                 pause = _SHORTEST_PAUSE_S
 
     def _room(self) -> int:
-        """How many jobs may be claimed; that many slots are reserved, if any."""
+        """How many jobs may be claimed; that many slots are reserved, if any.
+
+        A slot is free when its work has stopped, before that is written down: as many ends may wait to be as there are
+        slots.
+        """
         if self._alone or (self._making_room and self._held):
             return 0
-        return self._slots.reserve()
+        return self._slots.reserve(2 * self._slots.size - len(self._held))
 
     async def _claim(self, room: int, runs: asyncio.TaskGroup) -> int:
         """Claims up to `room` jobs, in slots that are reserved, and starts them; returns how many."""
@@ -117,7 +132,7 @@ class Runner:
         try:
             started = await self._claim_and_start(room, runs)
         finally:
-            await self._slots.settle(started)
+            self._slots.settle(started)
         return started
 
     async def _claim_and_start(self, room: int, runs: asyncio.TaskGroup) -> int:
@@ -126,7 +141,8 @@ class Runner:
             try:
                 claimed = await self._claim_suspect() if self._making_room and not self._held else []
                 claimed = claimed or await self._claim_due(room)
-                if not claimed and not self._held:
+                if not claimed and not self._held and self._suspects_at <= time.monotonic():
+                    self._suspects_at = time.monotonic() + _SUSPECTS_EVERY_S
                     claimed = await self._claim_suspect()
             except Unavailable:
                 self._touch.silent()
@@ -160,7 +176,10 @@ class Runner:
     async def _run(self, job: ClaimedJob, claim: ClaimTimes) -> None:
         with about(job=str(job.id), tenant=job.tenant_id, attempt=job.attempt), run_span(job, claim) as span:
             try:
-                ending = await self._outcome(job)
+                try:
+                    ending = await self._outcome(job)
+                finally:
+                    self._slots.give()
                 if ending:
                     span.set_attribute("gleaner.move", ending.move)
                     await self._finish(job, ending)
@@ -174,7 +193,8 @@ class Runner:
                 self._held.pop(job.lease, None)
                 if self._alone == job.lease:
                     self._alone = None
-                await self._slots.give()
+                if self._held_up:
+                    self._wake.set()
 
     async def _outcome(self, job: ClaimedJob) -> Ending | None:
         """How the run ended; None if the database kept it from its work, which is never the job's failure."""
@@ -208,34 +228,35 @@ class Runner:
         return Ending(self._leg.moves.requeue, Finished(error=told, delay=delay))
 
     async def _finish(self, job: ClaimedJob, ending: Ending) -> None:
-        """Writes the ending, again and again while the lease lasts: a lost answer may be a committed statement."""
-        with self._marked_finishing(job.lease), settle_span(job, ending.move):
-            in_doubt = False
-            while not job.lease.lapsed():
-                try:
-                    made = await self._jobs.finish(ending.move, job.lease, ending.how) is not None
-                    if not made and in_doubt:
-                        made = await self._jobs.doubt(ending.move, job.lease) is Doubt.MADE
-                except Unavailable:
-                    in_doubt = True
-                    self._touch.silent()
-                    await asyncio.sleep(random.uniform(0.05, 0.5))
-                    continue
-                if made:
-                    self._leg.won(job, ending.move)
-                else:
-                    self._instruments.lost_race(ending.move)
-                    log.debug("somebody else ended the run")
-                return
-            self._doubtful = True
-
-    @contextmanager
-    def _marked_finishing(self, lease: Lease) -> Iterator[None]:
-        self._finishing.add(lease)
+        self._finishing.add(job.lease)
         try:
-            yield
+            with settle_span(job, ending.move):
+                await self._write(job, ending)
         finally:
-            self._finishing.discard(lease)
+            self._finishing.discard(job.lease)
+
+    async def _write(self, job: ClaimedJob, ending: Ending) -> None:
+        """Writes the ending, again and again while the lease lasts: a lost answer may be a committed statement."""
+        in_doubt = False
+        while not job.lease.lapsed():
+            # In doubt alone: what held up a statement that was shared may be this one's row.
+            finish = self._jobs.finish if in_doubt else self._endings.finish
+            try:
+                made = await finish(ending.move, job.lease, ending.how) is not None
+                if not made and in_doubt:
+                    made = await self._jobs.doubt(ending.move, job.lease) is Doubt.MADE
+            except Unavailable:
+                in_doubt = True
+                self._touch.silent()
+                await asyncio.sleep(random.uniform(0.05, 0.5))
+                continue
+            if made:
+                self._leg.won(job, ending.move)
+            else:
+                self._instruments.lost_race(ending.move)
+                log.debug("somebody else ended the run")
+            return
+        self._doubtful = True
 
     async def _hand_back(self, lease: Lease) -> None:
         try:

@@ -18,7 +18,7 @@ class Slots:
         self.size = size
         self._taken = 0
         self._reserved = 0
-        self._freed = asyncio.Condition()
+        self._freed = asyncio.Event()
         self._on_free: list[Callable[[], None]] = []
 
     @property
@@ -30,25 +30,23 @@ class Slots:
         """Has `call` called whenever a place gets free."""
         self._on_free.append(call)
 
-    def reserve(self) -> int:
-        """Keeps all free places for a claim, and returns how many; `settle` must follow, before the next."""
+    def reserve(self, most: int) -> int:
+        """Keeps free places for a claim, and returns how many; `settle` must follow, before the next."""
         assert not self._reserved
-        self._reserved = self.free
+        self._reserved = max(min(self.free, most), 0)
         return self._reserved
 
-    async def settle(self, taken: int) -> None:
+    def settle(self, taken: int) -> None:
         """So many of the reserved places are taken; the others are anybody's."""
         assert taken <= self._reserved
         self._taken += taken
         self._reserved = 0
-        async with self._freed:
-            self._freed.notify_all()
+        self._tell()
 
-    async def give(self) -> None:
+    def give(self) -> None:
         """Gives a place back."""
         self._taken -= 1
-        async with self._freed:
-            self._freed.notify()
+        self._tell()
         for call in self._on_free:
             call()
 
@@ -56,12 +54,17 @@ class Slots:
     async def one(self, patience_s: float = 0.25) -> AsyncIterator[None]:
         """A place for the time of the block; raises NoRoom if none gets free within a moment."""
         try:
-            async with asyncio.timeout(patience_s), self._freed:
-                await self._freed.wait_for(lambda: self.free > self._reserved)
-                self._taken += 1
+            async with asyncio.timeout(patience_s):
+                while self.free <= self._reserved:
+                    await self._freed.wait()
         except TimeoutError:
             raise NoRoom from None
+        self._taken += 1
         try:
             yield
         finally:
-            await self.give()
+            self.give()
+
+    def _tell(self) -> None:
+        self._freed.set()  # wakes those in line
+        self._freed.clear()

@@ -4,14 +4,14 @@ is settled. docs/adr/0009 says what is a child, what a link, and why.
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 from gleaner_repo import ClaimedJob
-from gleaner_telemetry import followed, names, span
+from gleaner_telemetry import followed, names, restored, span, tracing, within
 
 _tracer = trace.get_tracer("gleaner.runner")
 _LEGS = {1: "extraction", 2: "refinement"}
@@ -30,11 +30,24 @@ class ClaimTimes:
         self.answered, self.count = time.time_ns(), count
 
 
-@contextmanager
-def run_span(job: ClaimedJob, claim: ClaimTimes) -> Iterator[Span]:
+def run_span(job: ClaimedJob, claim: ClaimTimes) -> AbstractContextManager[Span]:
     """A span for the run of a job, below one for its claim. The first run is in the submit's trace; each later one
     begins its own, linked to the submit.
     """
+    if tracing():
+        return _run_span(job, claim)
+    return _passed_on(job.trace_context) if job.trace_context else nullcontext(trace.INVALID_SPAN)
+
+
+@contextmanager
+def _passed_on(kept: str) -> Iterator[Span]:
+    """Nothing is traced here; what was kept goes on to whom the run calls."""
+    with within(restored(kept)):
+        yield trace.get_current_span()
+
+
+@contextmanager
+def _run_span(job: ClaimedJob, claim: ClaimTimes) -> Iterator[Span]:
     counts = {names.ATTEMPT: job.attempt, names.LAPSES: job.lapses, names.SERIES: job.series}
     context, links = followed(job.trace_context, counts, first=counts == _FIRST)
     about = _about(job) | counts
@@ -58,16 +71,16 @@ def run_span(job: ClaimedJob, claim: ClaimTimes) -> Iterator[Span]:
         yield made
 
 
-@contextmanager
-def settle_span(job: ClaimedJob, move: str) -> Iterator[None]:
+def settle_span(job: ClaimedJob, move: str) -> AbstractContextManager[object]:
     """A span for writing down how a run ended, all tries included."""
-    with span(
+    if not trace.get_current_span().is_recording():
+        return nullcontext()
+    return span(
         _tracer,
         f"{move} {_LEGS[job.leg]}",
         kind=SpanKind.CLIENT,
         attributes=_about(job) | {names.OPERATION: "settle", names.OPERATION_NAME: move},
-    ):
-        yield
+    )
 
 
 _FIRST = {names.ATTEMPT: 1, names.LAPSES: 0, names.SERIES: 1}
