@@ -137,6 +137,29 @@ async def test_a_burst_of_submits_is_one_offer() -> None:
     assert worker.offered == [50]
 
 
+async def test_offers_that_keep_coming_are_shared_for_twice_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: asyncio.Queue[float] = asyncio.Queue()
+    over = asyncio.Semaphore(0)
+
+    async def pause(seconds: float) -> None:
+        pauses.put_nowait(seconds / QUICK.offer_pause.total_seconds())
+        await over.acquire()
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    async with peers() as known:
+        offers = Offers(known, QUICK)
+        sending = asyncio.create_task(offers.run())
+        offers()
+        found = [await pauses.get()]
+        for _ in range(2):  # another one comes in each pause
+            offers()
+            over.release()
+            found.append(await pauses.get())
+        sending.cancel()
+
+    assert found == [1, 2, 2]
+
+
 async def test_offers_go_on_until_somebody_has_room_for_all() -> None:
     workers = [Worker(free=2), Worker(free=2), Worker(free=2)]
     async with peers(*workers) as known:
