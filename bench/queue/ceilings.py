@@ -18,8 +18,7 @@ from bench.queue.adapters.stopwatch import PAD, arguments, quantiles, run, tell
 from bench.queue.measures import Figures
 from bench.queue.programs import answer, module
 from gleaner_core.ids import uuid7
-from gleaner_repo import sql
-from gleaner_repo.jobs import EPOCH, STATEMENTS
+from gleaner_repo.jobs import EPOCH, STATEMENTS, SUBMIT_NEW
 
 COMMAND = module("bench.queue.ceilings")
 OUTSTANDING = 64
@@ -124,7 +123,7 @@ async def _fill(pool: "asyncpg.Pool[asyncpg.Record]", jobs: int) -> None:
 
 async def _submit(pool: "asyncpg.Pool[asyncpg.Record]", calls: int, batch: int) -> int:
     async with pool.acquire() as connection:
-        submit = await connection.prepare(sql.read("submit"))
+        submit = await connection.prepare(SUBMIT_NEW)
         same: tuple[list[Any], ...] = (
             [b"f" * 32] * batch,
             [PAD.encode()] * batch,
@@ -147,14 +146,8 @@ async def _finish(pool: "asyncpg.Pool[asyncpg.Record]", calls: int, batch: int) 
         finish = await connection.prepare(STATEMENTS["mark_succeeded"])
         for _ in range(calls):
             rows = await claim.fetch(batch, _LEASE, 1, _HOLDER, EPOCH)
-            nothing = [None] * len(rows)
             ended = await finish.fetch(
-                [row["id"] for row in rows],
-                [row["lease_token"] for row in rows],
-                nothing,
-                nothing,
-                [b""] * len(rows),
-                nothing,
+                [row["id"] for row in rows], [row["lease_token"] for row in rows], [b""] * len(rows)
             )
             done += len(ended)
     return done

@@ -10,8 +10,8 @@ import asyncpg
 from gleaner_repo import Database
 
 _WRITE = """
-INSERT INTO events (era, job_id, seq, tenant_id, type, leg, series, attempt)
-SELECT (SELECT era FROM log_era), gen_random_uuid(), 1, $2, $3, 1, 1, 1
+INSERT INTO events (era, event_id, job_id, seq, tenant_id, type, leg, series, attempt)
+SELECT (SELECT era FROM log_era), gen_random_uuid(), gen_random_uuid(), 1, $2, $3, 1, 1, 1
 FROM generate_series(1, $1)
 RETURNING event_id
 """

@@ -142,8 +142,8 @@ async def test_a_group_made_now_gets_what_was_under_way(
         await another.execute("SELECT pg_current_xact_id()")
         await groups.make(TENANT, "late")
         await another.execute(
-            "INSERT INTO events (era, job_id, seq, tenant_id, type, leg, series, attempt)"
-            " VALUES (1, gen_random_uuid(), 1, 'default', 2, 1, 1, 1)"
+            "INSERT INTO events (era, event_id, job_id, seq, tenant_id, type, leg, series, attempt)"
+            " VALUES (1, gen_random_uuid(), gen_random_uuid(), 1, 'default', 2, 1, 1, 1)"
         )
     await readable(database)
     assert await groups.consume(TENANT, "late", SINK) == 1

@@ -308,5 +308,17 @@ async def test_a_batch_with_the_zombies_and_the_owners_end_of_one_job_makes_one_
     await events.check([owner.id])
 
 
+async def test_each_event_has_a_uuid7_of_its_own_however_many_a_millisecond(jobs: JobRepository) -> None:
+    await submitted(jobs, 100)
+    claimed = await jobs.mark_running(100, LEASE, uuid4())
+    await jobs.finish_many("requeue_for_retry", [(job.lease, Finished(error=ERROR, delay=SOON)) for job in claimed])
+    again = await jobs.mark_running(100, LEASE, uuid4())
+    await jobs.finish_many("mark_succeeded", [(job.lease, Finished(RESULT)) for job in again])
+
+    ids = [row["event_id"] for row in await jobs._database.fetch("SELECT event_id FROM events")]
+    assert len(set(ids)) == 100 * len(("submitted", "started", "requeued", "started", "succeeded"))
+    assert {event_id.version for event_id in ids} == {7}
+
+
 async def _make_due(jobs: JobRepository, job_id: UUID) -> None:
     await jobs._database.execute("UPDATE queue SET available_at = now() WHERE id = $1", job_id)

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
 from gleaner_core.errors import JobError
 from gleaner_core.states import State
-from gleaner_repo import Database, JobRepository
+from gleaner_repo import Database, DatabaseSettings, JobRepository, open_database
 from gleaner_repo.jobs import STATEMENTS
 from gleaner_repo.moves import EVENT_NAMES
 from support.jobs import LEASE, NO_LEASE, RESULT, TENANT, Events, a_job, race, refining, running, submitted
@@ -192,6 +194,30 @@ async def test_batches_with_the_same_keys_in_different_order_do_not_deadlock(job
     for order, answer in zip(orders, answers, strict=True):
         made |= {(key, job.id) for key, job in zip(order, answer, strict=True)}
     assert len(made) == len(keys)
+
+
+async def test_after_a_repeated_request_each_job_is_looked_for_before_it_is_stored(database_url: str) -> None:
+    asked: list[str] = []
+
+    class Listening:
+        def opened(self, connections: Callable[[], tuple[int, int]], most: int) -> None: ...
+
+        def waiting(self) -> AbstractContextManager[None]:
+            return nullcontext()
+
+        def asking(self, name: str) -> AbstractContextManager[None]:
+            asked.append(name)
+            return nullcontext()
+
+    async with open_database(DatabaseSettings(database_url=database_url), watch=Listening()) as database:
+        jobs = JobRepository(database)
+        await jobs.submit([a_job(request_key="order")])
+        asked.clear()
+        for statements in (["submit", "submit", "find_submitted"], ["submit", "find_submitted"]):
+            answers = await jobs.submit([a_job(), a_job(request_key="order"), a_job()])
+            assert [answer.created for answer in answers] == [True, False, True]
+            assert asked == statements
+            asked.clear()
 
 
 async def test_concurrent_retries_start_one_series(jobs: JobRepository, events: Events) -> None:

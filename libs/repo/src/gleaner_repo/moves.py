@@ -62,7 +62,7 @@ DUE = "queue.available_at <= now() AND queue.available_at >= $5 AND queue.lapses
 SUSPECT = "queue.available_at <= now() AND queue.available_at >= $5 AND queue.lapses >= 2"
 HOLDER = "queue.lease_token = input.lease_token"
 PATIENT_HOLDER = (
-    HOLDER + " AND (queue.hand_backs < $7 OR queue.lapses + 1 < $8)"
+    HOLDER + " AND (queue.hand_backs < $3 OR queue.lapses + 1 < $4)"
 )  # else the lease runs out, and ends it
 LAST_HOLDER = """CASE WHEN (queue.id, queue.lease_token) IN (
         SELECT input.id, input.lease_token FROM unnest($1::uuid[], $2::int[]) AS input (id, lease_token)
@@ -79,7 +79,7 @@ GRANT = """ready = false, lease_token = queue.lease_token + 1, attempt = queue.a
         started_at = clock_timestamp(), lease_expires_at = clock_timestamp() + $2"""
 DEFER = f"""{FREE}, error = chosen.error, available_at = clock_timestamp() + chosen.delay"""
 UNCOUNT = f"""{FREE}, attempt = queue.attempt - 1, hand_backs = queue.hand_backs + 1,
-        lapses = queue.lapses + (queue.hand_backs >= $7)::int::smallint, available_at = clock_timestamp()"""
+        lapses = queue.lapses + (queue.hand_backs >= $3)::int::smallint, available_at = clock_timestamp()"""
 NEXT_LEG = f"""{FREE}, leg = 2, attempt = 0, lapses = 0, hand_backs = 0, error = NULL,
         available_at = clock_timestamp()"""
 # At once the first time, so that a worker's death costs a lease and no more; then capped exponential with full jitter.
@@ -108,6 +108,17 @@ class Move:
     def ends(self) -> bool:
         """Whether the job is over after it."""
         return self.event in FINAL_EVENTS
+
+    @property
+    def leg_after(self) -> int:
+        """The leg that the job is on after it, or ended on."""
+        return REFINEMENT if self.stamps is NEXT_LEG else self.leg
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What its holder tells besides the lease: fields of `Finished`, the statement's arguments from $3 on."""
+        told = {DEFER: ("delay", "error"), UNCOUNT: (), NEXT_LEG: ("result", "artefact")}
+        return told.get(self.stamps, ("error",) if self.event in _BODIES else ("result",))
 
 
 # fmt: off
@@ -150,62 +161,67 @@ def states_after(event: str, leg: int) -> tuple[State, Refinement | None]:
     return move.to_state, move.refinement if move.ends else waiting.get(move.to_state)
 
 
-_ROW = """queue.id, queue.tenant_id, queue.leg, queue.series, queue.seq, queue.attempt, queue.lapses,
-        queue.hand_backs, queue.lease_token, queue.available_at, queue.started_at, queue.has_callback,
-        gleaner_uuid7() AS event_id"""
-_LAST = _ROW.replace("queue.seq,", "queue.seq + 1 AS seq,")
-_MOVED = """moved.id, moved.tenant_id, moved.state, moved.leg, moved.series, moved.seq, moved.attempt, moved.lapses,
-    moved.hand_backs, moved.lease_token"""
-
-_NOTHING = "NULL::jsonb AS error, NULL::text AS reason, NULL::bytea AS result, NULL::bytea AS artefact"
+# What a moved row tells the rest of its statement. Each column is written to memory once and read up to three times.
+_ROW = """queue.id, queue.tenant_id, queue.series, queue.seq, queue.attempt, queue.lapses, queue.hand_backs,
+        queue.lease_token, queue.started_at, queue.has_callback, gleaner_event_id(queue.id, queue.seq) AS event_id"""
+_LAST = _ROW.replace("queue.seq,", "queue.seq + 1 AS seq,").replace("queue.seq)", "queue.seq + 1)")
+_CLAIMED = """queue.id, queue.tenant_id, queue.series, queue.seq, queue.attempt, queue.lapses, queue.lease_token,
+        queue.available_at, queue.started_at, gleaner_event_id(queue.id, queue.seq) AS event_id"""
+_MOVED = """moved.id, moved.tenant_id, moved.series, moved.seq, moved.attempt, moved.lapses, moved.hand_backs,
+    moved.lease_token"""
 
 
 def offered(move: Move) -> str:
-    """Make `move` for up to $1 jobs that the queue offers, oldest first.
+    """Make `move` for up to $1 jobs that the queue offers, the oldest; in no order.
 
     $2 interval: the lease. $3 smallint: the leg. $4 uuid: the holder. $5 timestamptz: skip what waits longer than this
     (a low watermark; -infinity for a full look). Index: queue_claim_idx, or queue_suspect_idx. Trap: without
     MATERIALIZED the planner may run the pick again and exceed the limit.
     """
+    extracted = """
+LEFT JOIN LATERAL (
+    SELECT outcomes.result, outcomes.artefact
+    FROM outcomes
+    WHERE outcomes.job_id = moved.id AND outcomes.result IS NOT NULL
+    ORDER BY outcomes.seq DESC
+    LIMIT 1
+) AS extracted ON true"""
+    on_leg_2 = move.leg == REFINEMENT
     return f"""WITH chosen AS MATERIALIZED (
-    SELECT queue.id, queue.attempt, queue.lapses, {_NOTHING}
+    SELECT queue.id
     FROM queue
     WHERE queue.ready AND queue.leg = $3 AND {move.guard}
     ORDER BY queue.available_at
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ),
-{_tail(move)}
-SELECT moved.id, moved.lease_token, moved.tenant_id, moved.leg, moved.series, moved.seq, moved.attempt, moved.lapses,
-    jobs.request, jobs.about, jobs.created_at, moved.available_at, moved.started_at, jobs.trace_context, found.result, found.artefact
+{_tail(move, returning=_CLAIMED)}
+SELECT moved.id, moved.lease_token, moved.tenant_id, moved.series, moved.seq, moved.attempt, moved.lapses, jobs.request,
+    jobs.about, jobs.created_at, moved.available_at, moved.started_at, jobs.trace_context{", extracted.*" if on_leg_2 else ""}
 FROM moved
 CROSS JOIN LATERAL (
     SELECT * FROM jobs WHERE jobs.tenant_id = moved.tenant_id AND jobs.id = moved.id
-) AS jobs
-LEFT JOIN LATERAL (
-    SELECT outcomes.result, outcomes.artefact
-    FROM outcomes
-    WHERE outcomes.job_id = moved.id AND outcomes.result IS NOT NULL AND moved.leg = {REFINEMENT}
-    ORDER BY outcomes.seq DESC
-    LIMIT 1
-) AS found ON true
-ORDER BY moved.available_at"""
+) AS jobs{extracted if on_leg_2 else ""}"""
 
 
-_INPUT = """unnest($1::uuid[], $2::int[], $3::interval[], $4::jsonb[], $5::bytea[], $6::bytea[])
-        AS input (id, lease_token, delay, error, result, artefact)"""
+_TYPES = {"delay": "interval", "error": "jsonb", "result": "bytea", "artefact": "bytea"}
+
+
+def _input(move: Move) -> str:
+    """The leases that the caller names, with what he tells."""
+    arrays = ["$1::uuid[]", "$2::int[]", *(f"${n}::{_TYPES[name]}[]" for n, name in enumerate(move.told, 3))]
+    return f"unnest({', '.join(arrays)}) AS input ({', '.join(('id', 'lease_token', *move.told))})"
 
 
 def held(move: Move) -> str:
     """Make `move` for the leases that the caller names, while the job goes on.
 
-    $1 uuid[] and $2 int[]: jobs and fencing tokens; $3 interval[]: delays; $4 jsonb[]: errors; $5 and $6 bytea[]:
-    results and artefacts; $7 and $8 (hand-back only): how many hand-backs are free, how many lapses end the leg.
-    Locks in id order; one probe of the primary key a row.
+    $1 uuid[] and $2 int[]: jobs and fencing tokens; from $3 on what is told, arrays too (`Move.told`), or of a hand-back
+    how many are free and how many lapses end the leg. Locks in id order; one probe of the primary key a row.
     """
     return f"""WITH input AS MATERIALIZED (
-    SELECT *, NULL::text AS reason
-    FROM {_INPUT}
+    SELECT *
+    FROM {_input(move)}
     ORDER BY id
 ),
 chosen AS MATERIALIZED (
@@ -218,27 +234,27 @@ chosen AS MATERIALIZED (
         FOR UPDATE
     ) AS picked
 ),
-{_tail(move)}
+{_tail(move, told=move.told)}
 SELECT {_MOVED} FROM moved"""
 
 
 def ended_by_holder(move: Move) -> str:
     """Make `move` for the leases that the caller names; it ends the job.
 
-    $1 to $6 as in `held`. The deletion itself looks at the token, and looks again at the row as it is once it has waited
-    for it: no lock before (54 bytes of WAL and a probe a job). Trap: outside of CASE the planner may turn the look into
-    a join with the whole table; inside it is a hash of what was named.
+    Arguments as in `held`, but no lease twice. The deletion itself looks at the token, and looks again at the row as it
+    is once it has waited for it: no lock before (54 bytes of WAL and a probe a job). Trap: outside of CASE the planner
+    may turn the look into a join with the whole table; inside it is a hash of what was named.
     """
-    return f"""WITH chosen AS MATERIALIZED (
-    SELECT DISTINCT ON (input.id, input.lease_token) input.*, NULL::text AS reason
-    FROM {_INPUT}
+    return f"""WITH chosen AS (
+    SELECT input.*
+    FROM {_input(move)}
 ),
 moved AS (
     DELETE FROM queue
     WHERE queue.id = ANY ($1::uuid[]) AND {_from(move)} AND {move.guard}
-    RETURNING {_LAST}, '{move.to_state}' AS state
+    RETURNING {_LAST}
 ),
-{_outcome(move, counts="moved", on="id, lease_token")}{_follow_up(move, on="id, lease_token")}
+{_outcome(move, told=move.told, counts="moved", on="id, lease_token")}{_follow_up(move, on="id, lease_token")}
 SELECT {_MOVED} FROM moved"""
 
 
@@ -248,8 +264,7 @@ def owned(move: Move) -> str:
     SELECT DISTINCT id FROM unnest($1::uuid[]) AS input (id) ORDER BY id
 ),
 chosen AS MATERIALIZED (
-    SELECT input.id, picked.attempt, picked.lapses, NULL::jsonb AS error, nullif($3::text, '') AS reason,
-        NULL::bytea AS result, NULL::bytea AS artefact
+    SELECT input.id, picked.attempt, picked.lapses, nullif($3::text, '') AS reason
     FROM input
     CROSS JOIN LATERAL (
         SELECT queue.attempt, queue.lapses
@@ -258,7 +273,7 @@ chosen AS MATERIALIZED (
         FOR UPDATE
     ) AS picked
 ),
-{_tail(move)}
+{_tail(move, told=("reason",))}
 SELECT {_MOVED} FROM moved"""
 
 
@@ -269,9 +284,9 @@ def lapsed(move: Move) -> str:
     they were seen; null for all. $6 and $7 interval (if the leg goes on): first and longest back-off. Reads the few
     leased rows by the front of queue_pkey: an index on the expiry would make no renewal HOT.
     """
-    fate = _NOTHING.replace("NULL::jsonb", CRASHED) if move.ends else _NOTHING
+    told = ("error",) if move.ends else ()
     return f"""WITH chosen AS MATERIALIZED (
-    SELECT queue.id, queue.attempt, queue.lapses + 1 AS lapses, {fate}
+    SELECT queue.id, queue.attempt, queue.lapses + 1 AS lapses{f", {CRASHED} AS error" if move.ends else ""}
     FROM queue
     WHERE {_from(move)} AND {move.guard}
         AND ($3::uuid[] IS NULL OR EXISTS (
@@ -283,7 +298,7 @@ def lapsed(move: Move) -> str:
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ),
-{_tail(move)}
+{_tail(move, told=told)}
 SELECT {_MOVED} FROM moved"""
 
 
@@ -309,32 +324,32 @@ moved AS (
     INSERT INTO queue AS queue (id, tenant_id, has_callback, leg, series, lease_token, seq)
     SELECT id, tenant_id, has_callback, {move.leg}, series + 1, lease_token, seq + 1
     FROM chosen
-    RETURNING {_ROW}, '{move.to_state}' AS state
+    RETURNING {_ROW}
 ),
 {_follow_up(move)}
 SELECT {_MOVED} FROM moved"""
 
 
-def _tail(move: Move) -> str:
-    """The move itself, and what must follow it in the same statement."""
+def _tail(move: Move, *, told: tuple[str, ...] = (), returning: str = _ROW) -> str:
+    """The move itself, and what must follow it in the same statement. `told`: what the chosen rows say of it."""
     picked = "queue.id = ANY (ARRAY(SELECT chosen.id FROM chosen))"
     if move.ends:
         change = f"""DELETE FROM queue
     WHERE {picked} AND {_from(move)}
-    RETURNING {_LAST}, '{move.to_state}' AS state"""
+    RETURNING {_LAST}"""
     else:
         by_row = ("\n    FROM chosen", " AND chosen.id = queue.id") if "chosen." in move.stamps else ("", "")
         change = f"""UPDATE queue
     SET seq = queue.seq + 1, {move.stamps}{by_row[0]}
     WHERE {picked}{by_row[1]} AND {_from(move)}
-    RETURNING {_ROW}, '{move.to_state}' AS state"""
+    RETURNING {returning}"""
     return f"""moved AS (
     {change}
 ),
-{_outcome(move)}{_follow_up(move)}"""
+{_outcome(move, told=told)}{_follow_up(move)}"""
 
 
-def _outcome(move: Move, *, counts: str = "chosen", on: str = "id") -> str:
+def _outcome(move: Move, *, told: tuple[str, ...], counts: str = "chosen", on: str = "id") -> str:
     """The outcome of a move that ends a leg. `counts`: which rows have those of the leg that ended; after a move to the
     next leg the moved rows have those of that one."""
     if not move.ends and move.stamps is not NEXT_LEG:
@@ -342,10 +357,10 @@ def _outcome(move: Move, *, counts: str = "chosen", on: str = "id") -> str:
     refinement = f"'{move.refinement}'" if move.refinement else "NULL"
     return f"""outcome AS (
     INSERT INTO outcomes (job_id, seq, tenant_id, leg, series, state, refinement, has_callback, attempt, lapses,
-        lease_token, started_at, error, reason, result, artefact)
+        lease_token, started_at, {", ".join(told)})
     SELECT moved.id, moved.seq, moved.tenant_id, {move.leg}, moved.series, '{move.to_state}', {refinement},
-        moved.has_callback, {counts}.attempt, {counts}.lapses, moved.lease_token, moved.started_at, chosen.error,
-        chosen.reason, chosen.result, chosen.artefact
+        moved.has_callback, {counts}.attempt, {counts}.lapses, moved.lease_token, moved.started_at,
+        {", ".join(f"chosen.{name}" for name in told)}
     FROM moved JOIN chosen USING ({on})
 ),
 """
@@ -373,11 +388,14 @@ def _follow_up(move: Move, *, on: str = "id") -> str:
     """
     body = _BODIES.get(move.event)
     callback = (
-        """SELECT '00000000-0000-0000-0000-000000000000'::uuid AS endpoint_id, jobs.callback_url AS url
-            FROM jobs
-            WHERE moved.has_callback AND jobs.tenant_id = moved.tenant_id AND jobs.id = moved.id
-            UNION ALL
-            """
+        f"""
+    UNION ALL
+    SELECT moved.event_id, '00000000-0000-0000-0000-000000000000', moved.tenant_id, moved.id, moved.seq, {EVENT_TYPES[move.event]}, jobs.callback_url
+    FROM moved
+    CROSS JOIN LATERAL (
+        SELECT jobs.callback_url FROM jobs WHERE jobs.tenant_id = moved.tenant_id AND jobs.id = moved.id OFFSET 0
+    ) AS jobs
+    WHERE moved.has_callback"""
         if move.event in CALLBACK_EVENTS
         else ""
     )
@@ -389,16 +407,16 @@ def _follow_up(move: Move, *, on: str = "id") -> str:
 ),
 delivery AS (
     INSERT INTO deliveries (event_id, endpoint_id, tenant_id, job_id, seq, type, url)
-    SELECT moved.event_id, target.endpoint_id, moved.tenant_id, moved.id, moved.seq, {EVENT_TYPES[move.event]}, target.url
+    SELECT moved.event_id, target.id, moved.tenant_id, moved.id, moved.seq, {EVENT_TYPES[move.event]}, target.url
     FROM moved
     CROSS JOIN LATERAL (
-        {callback}SELECT endpoints.id AS endpoint_id, endpoints.url
+        SELECT endpoints.id, endpoints.url
         FROM endpoints
-        WHERE (SELECT EXISTS (SELECT FROM endpoints))  -- asked once: most databases have none
-            AND endpoints.tenant_id = moved.tenant_id AND endpoints.disabled_at IS NULL
+        WHERE endpoints.tenant_id = moved.tenant_id AND endpoints.disabled_at IS NULL
             AND {EVENT_TYPES[move.event]} = ANY (endpoints.event_types)
         OFFSET 0  -- a fence: else the join may be turned round, and all tenants' endpoints be read
     ) AS target
+    WHERE (SELECT EXISTS (SELECT FROM endpoints))  -- asked once, before a row is read: most databases have none{callback}
 )"""
 
 

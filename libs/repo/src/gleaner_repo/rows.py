@@ -168,7 +168,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a run ended, as its worker says: what `finish` of a leg writes."""
+    """How a run ended, as its worker says: what `finish` of a leg writes. A move takes its own (`Move.told`)."""
 
     result: bytes | None = None
     artefact: bytes | None = None

@@ -1,30 +1,19 @@
 -- 0001: what was asked, what is alive, how it ended, what happened, who must be told, what was read.
 
--- RFC 9562 UUIDv7, for events: PostgreSQL's own from 18 on (a tenth of the time).
-DO $do$
-BEGIN
-    IF current_setting('server_version_num')::int >= 180000 THEN
-        CREATE FUNCTION gleaner_uuid7() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS 'SELECT uuidv7()';
-    ELSE
-        CREATE FUNCTION gleaner_uuid7() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $sql$
-            SELECT encode(
-                set_bit(
-                    set_bit(
-                        overlay(
-                            uuid_send(gen_random_uuid())
-                            PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
-                            FROM 1 FOR 6
-                        ),
-                        52, 1
-                    ),
-                    53, 1
-                ),
-                'hex'
-            )::uuid
-        $sql$;
-    END IF;
-END
-$do$;
+-- An event's id, a UUIDv7 (RFC 9562): the time, the job's seq where the version leaves room, and the job's own chance, for
+-- its id is a UUIDv7 too. New chance for each event would take longer than to write it: most builds ask the kernel.
+CREATE FUNCTION gleaner_event_id(job uuid, seq int) RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $sql$
+    SELECT encode(
+        overlay(
+            uuid_send(job)
+            PLACING int8send(
+                ((date_part('epoch', clock_timestamp()) * 1000)::bigint << 16) | x'7000'::bigint | (seq & x'fff'::int)
+            )
+            FROM 1 FOR 8
+        ),
+        'hex'
+    )::uuid
+$sql$;
 
 -- The log's era rises when the database is restored into a cluster whose transaction ids start lower.
 CREATE TABLE log_era (
@@ -35,10 +24,10 @@ INSERT INTO log_era (era) VALUES (1);
 
 -- What was asked: never updated, read by list newest first through its key (ids are UUIDv7).
 CREATE TABLE jobs (
-    tenant_id     text NOT NULL,
     id            uuid NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-    request_key   text CHECK (length(request_key) BETWEEN 1 AND 255),
+    tenant_id     text NOT NULL,
+    request_key   text CHECK (request_key <> '' AND octet_length(request_key) <= 255),
     fingerprint   bytea NOT NULL,
     request       bytea NOT NULL,              -- what to do: read by the worker
     about         bytea NOT NULL,              -- what to show: read by get and list
@@ -54,7 +43,7 @@ CREATE TABLE queue (
     id               uuid NOT NULL,
     available_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     series           smallint NOT NULL DEFAULT 1,  -- +1 at every retry by hand
-    leg              smallint NOT NULL DEFAULT 1 CHECK (leg IN (1, 2)),
+    leg              smallint NOT NULL DEFAULT 1 CHECK (leg = 1 OR leg = 2),
     lapses           smallint NOT NULL DEFAULT 0,  -- leases that ran out
     hand_backs       smallint NOT NULL DEFAULT 0,
     tenant_id        text NOT NULL,
@@ -116,7 +105,7 @@ CREATE TABLE outcomes (
     lapses      smallint NOT NULL,
     has_callback boolean NOT NULL,
     tenant_id   text NOT NULL,
-    state       text NOT NULL CHECK (state IN ('PARTIAL_SUCCEEDED', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
+    state       text NOT NULL CHECK (state IN ('SUCCEEDED', 'PARTIAL_SUCCEEDED', 'FAILED', 'CANCELLED')),
     refinement  text CHECK (refinement IN ('SUCCEEDED', 'FAILED', 'CANCELLED')),
     reason      text,
     error       jsonb,
@@ -134,7 +123,7 @@ CREATE TABLE events (
     xid       xid8 NOT NULL DEFAULT pg_current_xact_id(),
     id        bigint GENERATED ALWAYS AS IDENTITY (CACHE 32),
     at        timestamptz NOT NULL DEFAULT clock_timestamp(),
-    event_id  uuid NOT NULL DEFAULT gleaner_uuid7(),
+    event_id  uuid NOT NULL,
     job_id    uuid NOT NULL,
     seq       int NOT NULL,
     era       smallint NOT NULL,
