@@ -146,9 +146,9 @@ async def test_no_hot_statement_reads_a_whole_table(connection: Connection) -> N
     assert found == []
 
 
-async def test_the_rows_of_a_statement_are_not_compared_each_with_each(connection: Connection) -> None:
+async def test_the_rows_of_a_move_are_not_compared_each_with_each(connection: Connection) -> None:
     found = []
-    for name, statement in HOT.items():
+    for name, statement in [*STATEMENTS.items(), ("submit", SUBMIT_NEW)]:
         plan = json.loads("".join(await _generic_plan(connection, statement, "(FORMAT JSON)")))
         joins = [node for node in _nodes(plan[0]["Plan"]) if node["Node Type"] == "Nested Loop"]
         found += [name for join in joins if all(_is_short_lived(below) for below in _joined(join))]
