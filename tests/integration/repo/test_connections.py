@@ -93,10 +93,24 @@ async def test_when_they_are_closed_nobody_gets_one_and_whoever_has_one_is_cut_o
     connections.give(used)
 
 
-async def test_callers_that_are_cancelled_at_any_moment_lose_no_connection_and_nobody_gets_anothers_answer(
+async def test_a_connection_whose_caller_was_cancelled_is_used_again_when_the_server_has_stopped(
     connections: Connections,
 ) -> None:
     database = Database(connections, timeout_s=5)
+    before = await database.fetchrow("SELECT pg_backend_pid() AS pid")
+    asked = asyncio.create_task(database.fetch("SELECT pg_sleep(10)"))
+    await asyncio.sleep(0.05)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert await database.fetchrow("SELECT pg_backend_pid() AS pid") == before
+    assert connections.count() == (0, 1)
+
+
+async def test_callers_that_are_cancelled_at_any_moment_lose_no_connection_and_nobody_gets_anothers_answer(
+    connections: Connections,
+) -> None:
+    database = Database(connections, timeout_s=25)
 
     async def ask(number: int) -> None:
         row = await database.fetchrow("SELECT $1::int AS number, pg_sleep(0.002 * random())", number)

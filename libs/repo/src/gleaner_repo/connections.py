@@ -7,7 +7,7 @@ costs 60 (measured). Our statements leave nothing behind on a connection, so tha
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import asyncpg
@@ -69,13 +69,17 @@ class Connections:
         self._room.release()
 
     async def leave(self, connection: Connection) -> None:
-        """It is closed, in time: nobody knows what is on its way over it. The server is told to stop, if it can be."""
+        """Its caller waits no longer. Once the server has stopped it is anybody's again; if not soon, it is closed."""
         try:
-            with suppress(TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await connection.close(timeout=_GOODBYE_S)
+            # Waits for what was cancelled, and is hit by a cancel request that comes too late.
+            await connection.execute("SELECT", timeout=_GOODBYE_S)
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection.terminate()
+        except BaseException:
+            connection.terminate()
+            raise
         finally:
-            self._drop(connection)
-            self._room.release()
+            self.give(connection)
 
     def expire(self) -> None:
         """None of those that are open is used again."""
