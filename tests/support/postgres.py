@@ -1,4 +1,4 @@
-"""One real Postgres a test run, and a fresh, migrated database for every test that asks for one.
+"""One real Postgres for each process of a test run, and a fresh, migrated database for every test that asks for one.
 
 Which Postgres: GLEANER_TEST_DATABASE_URL names a running server (its role must be allowed to create databases); else
 GLEANER_TEST_POSTGRES says `embedded` (the default), `docker` (image by GLEANER_TEST_POSTGRES_IMAGE) or the path of
