@@ -75,6 +75,22 @@ async def test_a_bug_costs_an_attempt_and_not_the_process(jobs: JobRepository, s
         assert [await leg.made.get() for _ in range(2)] == [(job_id, "requeue_for_retry"), (job_id, "mark_succeeded")]
 
 
+async def test_an_ending_that_the_database_refuses_costs_an_attempt_and_not_the_process(
+    jobs: JobRepository, events: Events, started: Started
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        if job.id == odd and job.attempt == 1:
+            raise DocumentDamaged("a NUL, which jsonb has no room for: \0")
+        return b"well"
+
+    ids = odd, other = await submitted(jobs, 2)
+    leg = TestLeg(work)
+    async with asyncio.timeout(LONG), started(leg):
+        made = {await leg.made.get() for _ in range(3)}
+    assert made == {(odd, "requeue_for_retry"), (odd, "mark_succeeded"), (other, "mark_succeeded")}
+    await events.check(ids)
+
+
 async def test_a_run_that_takes_too_long_is_stopped_and_told(jobs: JobRepository, started: Started) -> None:
     [job_id] = await submitted(jobs)
     leg = TestLeg(for_ever, run_limit=timedelta(seconds=0.2), max_attempts=1)

@@ -231,7 +231,10 @@ class Runner:
         self._finishing.add(job.lease)
         try:
             with settle_span(job, ending.move):
-                await self._write(job, ending)
+                try:
+                    await self._write(job, ending)
+                except Exception as error:  # refused: a bug of ours in what it says, and the other runs go on
+                    await self._write(job, self._failure(job, error))
         finally:
             self._finishing.discard(job.lease)
 
