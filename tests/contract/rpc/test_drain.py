@@ -40,7 +40,8 @@ async def test_sigterm_flips_health_first_and_a_call_under_way_finishes() -> Non
         await service.say("go on")
 
         assert (await call).free_slots == 7
-        assert late.code() == grpc.StatusCode.UNAVAILABLE
+        # CANCELLED, if it came in the moment when the server closed: clients try both again.
+        assert late.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
         assert await service.ended() == 0
 
 
