@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from gleaner_core.errors import DocumentGone, JobError
+from gleaner_core.errors import DocumentGone, JobError, Unavailable
 from gleaner_core.states import Refinement, State
 from gleaner_repo import moves, sql
 from gleaner_repo.moves import EXTRACTION, MOVES, REFINEMENT, Move
@@ -107,6 +107,8 @@ class JobRepository:
             try:
                 rows = await self._database.fetch(_SUBMIT_ANY if careful else SUBMIT_NEW, *columns)
             except asyncpg.UniqueViolationError:
+                if careful and len(jobs) == 1:  # it was stored, is over and deleted, and its events are there
+                    raise Unavailable from None
                 if careful:
                     raise
                 self._careful_until = time.monotonic() + CAREFUL_S
