@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 from gleaner_repo import ClaimedJob
-from gleaner_telemetry import followed, names, restored, span, tracing, within
+from gleaner_telemetry import followed, names, restored, span, tracing
 
 _tracer = trace.get_tracer("gleaner.runner")
 _LEGS = {1: "extraction", 2: "refinement"}
@@ -36,14 +36,8 @@ def run_span(job: ClaimedJob, claim: ClaimTimes) -> AbstractContextManager[Span]
     """
     if tracing():
         return _run_span(job, claim)
-    return _passed_on(job.trace_context) if job.trace_context else nullcontext(trace.INVALID_SPAN)
-
-
-@contextmanager
-def _passed_on(kept: str) -> Iterator[Span]:
-    """Nothing is traced here; what was kept goes on to whom the run calls."""
-    with within(restored(kept)):
-        yield trace.get_current_span()
+    # Nothing is traced here; what was kept goes on to whom the run calls.
+    return span(_tracer, f"run {_LEGS[job.leg]}", context=restored(job.trace_context))
 
 
 @contextmanager
