@@ -25,13 +25,16 @@ def main() -> int:
     parser.add_argument("--trouble-every", type=float, default=12, help="pause between two troubles of other kinds")
     parser.add_argument("--pgbouncer", action="store_true", help="all services reach Postgres through a PgBouncer")
     parser.add_argument("--seed", type=int, default=None, help="makes the same choices again; the timing stays free")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of chaos.json, chaos.log, chaos.history")
+    parser.add_argument("--out", type=Path, help="folder of report, log and history; its own in out/chaos, if not told")
     told = parser.parse_args()
     seed = time.time_ns() % 100_000 if told.seed is None else told.seed
+    # A folder a run: the log of the one that went wrong must still be there after the next.
+    told.out = told.out or Path("out/chaos") / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}"
     told.out.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=told.out / "chaos.own.log", filemode="w", format="%(asctime)s %(message)s")
     report = asyncio.run(chaos(Plan(**{**vars(told), "seed": seed})))
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    sys.stdout.write(f"log and history: {told.out}\n")
     sys.stdout.write(f"lost {report['lost']}, doubled {report['doubled']}\n")
     return 1 if report["violations"] else 0
 

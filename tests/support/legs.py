@@ -30,6 +30,12 @@ async def done(job: ClaimedJob) -> bytes:
     return str(job.lease.token).encode()
 
 
+async def for_ever(job: ClaimedJob) -> bytes:
+    """Work that never ends by itself."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
 class TestLeg:
     """An extraction leg. `started`, `stopped` and `won` tell what became of runs, in order."""
 

@@ -10,8 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from gleaner_repo import sql
-from gleaner_repo.jobs import event_of
+from gleaner_repo import records, sql
 from gleaner_repo.moves import EVENT_NAMES
 from gleaner_repo.pool import Database
 from gleaner_repo.rows import NO_DELAY, Event
@@ -217,7 +216,7 @@ def _claimed(row: asyncpg.Record, expires: float) -> ClaimedDelivery:
 
 def _content(row: asyncpg.Record) -> Content:
     return Content(
-        event=event_of(row),
+        event=records.event(row),
         about=row["about"],
         created_at=row["created_at"],
         request_key=row["request_key"],

@@ -15,8 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from gleaner_core.errors import GroupExpired, GroupNotFound
-from gleaner_repo import sql
-from gleaner_repo.jobs import event_of
+from gleaner_repo import records, sql
 from gleaner_repo.moves import EVENT_NAMES, EVENT_TYPES
 from gleaner_repo.pool import Database
 from gleaner_repo.rows import Event
@@ -398,7 +397,7 @@ def _group(row: asyncpg.Record) -> Group:
 
 
 def _logged(row: asyncpg.Record) -> LoggedEvent:
-    return LoggedEvent(_position(row), row["tenant_id"], event_of(row), row.get("trace_context"))
+    return LoggedEvent(_position(row), row["tenant_id"], records.event(row), row.get("trace_context"))
 
 
 def _parked(row: asyncpg.Record) -> ParkedEvent:

@@ -1,9 +1,8 @@
 """Jobs: each method is one statement, each move guarded by state and by token, tenant or due time."""
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,8 +11,8 @@ import asyncpg
 
 from gleaner_core.errors import DocumentGone, JobError, Unavailable
 from gleaner_core.states import Refinement, State
-from gleaner_repo import moves, sql
-from gleaner_repo.moves import EXTRACTION, MOVES, REFINEMENT, Move
+from gleaner_repo import moves, records, sql
+from gleaner_repo.moves import EXTRACTION, MOVES, REFINEMENT
 from gleaner_repo.pool import Database
 from gleaner_repo.rows import (
     ClaimedJob,
@@ -140,7 +139,7 @@ class JobRepository:
         )
         for move in pair:
             if rows := await self._database.fetch(STATEMENTS[move], [job_id], tenant_id, reason):
-                return _moved(MOVES[move], rows[0])
+                return records.moved(MOVES[move], rows[0])
         return None
 
     async def retry(self, tenant_id: str, job_id: UUID) -> MovedJob | None:
@@ -154,7 +153,7 @@ class JobRepository:
             except asyncpg.UniqueViolationError:  # decided on a snapshot from before another retry
                 return None
             if rows:
-                return _moved(MOVES[move], rows[0])
+                return records.moved(MOVES[move], rows[0])
         return None
 
     async def delete(self, tenant_id: str, job_id: UUID) -> bool:
@@ -169,7 +168,7 @@ class JobRepository:
 
     async def get(self, tenant_id: str, job_ids: Iterable[UUID]) -> dict[UUID, Job]:
         """The jobs as they are; what the tenant does not have is missing."""
-        return {row["id"]: _job(row) for row in await self._database.fetch(_GET, tenant_id, list(job_ids))}
+        return {row["id"]: records.job(row) for row in await self._database.fetch(_GET, tenant_id, list(job_ids))}
 
     async def result(self, tenant_id: str, job_id: UUID) -> bytes | None:
         """The newest result of a job, None if there is none."""
@@ -198,12 +197,12 @@ class JobRepository:
             rows = await self._database.fetch(_LIST_KEYED, *arguments, only.request_key)
         else:
             rows = await self._database.fetch(_LIST_RARE if rare else _LIST, *arguments)
-        return [_job(row) for row in rows]
+        return [records.job(row) for row in rows]
 
     async def events_of(self, after: Mapping[UUID, int]) -> list[Event]:
         """The events of jobs after a seq each, ordered by job and seq; at most 1,000 a job."""
         rows = await self._database.fetch(_EVENTS_OF, list(after), list(after.values()))
-        return [event_of(row) for row in rows]
+        return [records.event(row) for row in rows]
 
     # What a worker does, on the extraction's leg.
 
@@ -272,7 +271,7 @@ class JobRepository:
         """Makes one of the claiming moves for up to `limit` due jobs, oldest first, due since `low` or later."""
         sent = time.monotonic()
         rows = await self._database.fetch(STATEMENTS[move], limit, lease, MOVES[move].leg, holder, low)
-        claimed = [_claimed(MOVES[move], row, sent + lease.total_seconds()) for row in rows]
+        claimed = [records.claimed(MOVES[move], row, sent + lease.total_seconds()) for row in rows]
         return sorted(claimed, key=lambda job: job.available_at)
 
     async def finish(self, move: str, lease: Lease, how: Finished) -> MovedJob | None:
@@ -285,12 +284,12 @@ class JobRepository:
         arguments: list[Any] = [
             [lease.job_id for lease, _ in asked.values()],
             [lease.token for lease, _ in asked.values()],
-            *([_TOLD[name](how) for _, how in asked.values()] for name in MOVES[move].told),
+            *([records.TOLD[name](how) for _, how in asked.values()] for name in MOVES[move].told),
         ]
         if MOVES[move].guard is moves.PATIENT_HOLDER:
             arguments += [FREE_HAND_BACKS, self._max_lapses]
         rows = await self._database.fetch(STATEMENTS[move], *arguments)
-        return {asked[row["id"], row["lease_token"]][0]: _moved(MOVES[move], row) for row in rows}
+        return {asked[row["id"], row["lease_token"]][0]: records.moved(MOVES[move], row) for row in rows}
 
     async def renew(self, leases: Iterable[Lease], lease: timedelta) -> Renewal:
         """Writes the leases' new end and counts it from before the statement was sent."""
@@ -356,7 +355,7 @@ class JobRepository:
         for move in ("rescue", "fail_crashed", "rescue_bbox_refine", "fail_crashed_bbox_refine"):
             backoff = [] if MOVES[move].ends else [base, cap]
             rows = await self._database.fetch(STATEMENTS[move], limit, self._max_lapses, *only, *backoff)
-            made[move] = [_moved(MOVES[move], row) for row in rows]
+            made[move] = [records.moved(MOVES[move], row) for row in rows]
         return made
 
     async def find_stale_running(self, limit: int = 1000) -> list[StaleLease]:
@@ -419,107 +418,3 @@ def _id_near(at: datetime, after: timedelta) -> UUID:
     """The first UUIDv7 of a moment `after` another, which may be the first or last that there is."""
     milliseconds = int((at.timestamp() + after.total_seconds()) * 1000)
     return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
-
-
-def _moved(move: Move, row: asyncpg.Record) -> MovedJob:
-    return MovedJob(
-        id=row["id"],
-        tenant_id=row["tenant_id"],
-        state=move.to_state,
-        leg=move.leg_after,
-        series=row["series"],
-        seq=row["seq"],
-        attempt=row["attempt"],
-        lapses=row["lapses"],
-        hand_backs=row["hand_backs"],
-        lease_token=row["lease_token"],
-    )
-
-
-def _claimed(move: Move, row: asyncpg.Record, expires: float) -> ClaimedJob:
-    extracted = move.leg == REFINEMENT
-    return ClaimedJob(
-        lease=Lease(row["id"], row["lease_token"], expires),
-        tenant_id=row["tenant_id"],
-        leg=move.leg,
-        series=row["series"],
-        seq=row["seq"],
-        attempt=row["attempt"],
-        lapses=row["lapses"],
-        request=row["request"],
-        about=row["about"],
-        created_at=row["created_at"],
-        available_at=row["available_at"],
-        started_at=row["started_at"],
-        trace_context=row["trace_context"],
-        result=row["result"] if extracted else None,
-        artefact=row["artefact"] if extracted else None,
-    )
-
-
-def _job(row: asyncpg.Record) -> Job:
-    return Job(
-        id=row["id"],
-        tenant_id=row["tenant_id"],
-        state=State(row["state"]),
-        refinement=Refinement(row["refinement"]) if row["refinement"] else None,
-        leg=row["leg"],
-        series=row["series"],
-        seq=row["seq"],
-        attempt=row["attempt"],
-        lapses=row["lapses"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-        available_at=row["available_at"],
-        error=_error_from_json(row["error"]),
-        reason=row["reason"],
-        request_key=row["request_key"],
-        fingerprint=row["fingerprint"],
-        about=row["about"],
-        callback_url=row["callback_url"],
-    )
-
-
-def event_of(row: asyncpg.Record) -> Event:
-    """The event in a row that has all columns of one."""
-    name = moves.EVENT_NAMES[row["type"]]
-    state, refinement = moves.states_after(name, row["leg"])
-    cancelled = name in ("job.cancelled", "job.refinement_cancelled")
-    return Event(
-        job_id=row["job_id"],
-        seq=row["seq"],
-        event_id=row["event_id"],
-        type=name,
-        leg=row["leg"],
-        series=row["series"],
-        attempt=row["attempt"],
-        final=name in moves.FINAL_EVENTS,
-        at=row["at"],
-        state=state,
-        refinement=refinement,
-        error=None if cancelled else _error_from_json(row["body"] or None),
-        reason=json.loads(row["body"])["reason"] if cancelled and row["body"] else None,
-    )
-
-
-_TOLD: dict[str, Callable[[Finished], Any]] = {
-    "delay": lambda how: how.delay,
-    "error": lambda how: _error_to_json(how.error),
-    "result": lambda how: how.result,
-    "artefact": lambda how: how.artefact,
-}
-"""A holder's arguments besides his lease, by the columns' names (`Move.told`)."""
-
-
-def _error_to_json(error: JobError | None) -> str | None:
-    if error is None:
-        return None
-    return json.dumps({"reason": error.reason, "message": error.message, "retryable": error.retryable})
-
-
-def _error_from_json(text: str | None) -> JobError | None:
-    if text is None:
-        return None
-    fields = json.loads(text)
-    return JobError(fields["reason"], fields["message"], fields["retryable"])
