@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 
 from gleaner_children import ChildLimits, ChildPool, Header
 from gleaner_core.errors import ChildDied, DocumentDamaged, WorkTimeout
@@ -96,6 +98,25 @@ async def test_a_child_that_died_idle_is_replaced_unnoticed(pool: ChildPool) -> 
 
     await pool.ask(ECHO)
     assert pool.restarts == 1
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_child_that_takes_no_more_questions_but_lives_is_replaced_unnoticed(
+    run: Callable[[Coroutine[Any, Any, None]], None],
+) -> None:
+    """As for the moment in which one that is killed has lost its pipes and is no zombie yet."""
+
+    async def ask_again() -> None:
+        async with a_pool() as pool:
+            told, _ = await pool.ask({"do": "hang up"})
+            stdin = pool._children[0]._process.stdin  # type: ignore[union-attr]
+            while not stdin.is_closing():  # type: ignore[union-attr]
+                await asyncio.sleep(0.01)
+            assert is_alive(told["pid"])
+            assert (await pool.ask(ECHO))[0]["pid"] != told["pid"]
+            assert not is_alive(told["pid"])
+
+    run(ask_again())
 
 
 async def test_a_child_killed_at_its_work_is_told_and_replaced(pool: ChildPool) -> None:

@@ -107,7 +107,9 @@ class _Child:
 
     async def start(self) -> Process:
         """The process, which runs, though it may not be ready yet."""
-        if self._process is None or _is_dead(self._process):
+        if self._process and _is_dead(self._process):
+            await self.end()
+        if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", self._module),
                 *(str(os.getpid()), str(self._limits.memory_mb), *self._arguments),
@@ -177,7 +179,10 @@ class _Child:
 
 
 def _is_dead(process: Process) -> bool:
-    """Whether it has ended, known at once; the event loop hears of it a moment later."""
+    """Whether it has ended, or is about to: known at once; the event loop hears of it a moment later."""
+    assert process.stdin is not None
+    if process.stdin.is_closing():  # it closed its end, and is no zombie yet
+        return True
     try:
         return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
@@ -187,6 +192,8 @@ def _is_dead(process: Process) -> bool:
 def _send(process: Process, header: Header, body: bytes) -> None:
     # Not awaited: if the child dies over it, that is seen where the answer is awaited.
     assert process.stdin is not None
+    if process.stdin.is_closing():  # uvloop raises RuntimeError for that, which may mean anything
+        raise BrokenPipeError
     process.stdin.write(packed(header, len(body)))
     process.stdin.write(body)
 
