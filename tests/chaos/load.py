@@ -142,5 +142,5 @@ class _HardTimes:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
         if isinstance(error, GleanerError) and not isinstance(error, _HARD_TIMES):
-            self._surprises[f"{type(error).__name__}: {error}"] += 1
+            self._surprises[f"{type(error).__name__}: {error} {error.request}".rstrip()] += 1
         return isinstance(error, GleanerError)

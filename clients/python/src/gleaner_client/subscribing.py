@@ -74,7 +74,7 @@ class _Stream:
                 if not self._void:
                     yield message
         except grpc.aio.AioRpcError as error:
-            raise errors.from_rpc(error) from error
+            raise _told(error) from error
         finally:
             await self._close()
 
@@ -95,6 +95,14 @@ class _Stream:
             raise errors.Unavailable("the server has fallen silent")
         read, self._reading = self._reading, None
         return read.result()
+
+
+def _told(error: grpc.aio.AioRpcError) -> errors.GleanerError:
+    """What the server said. If it ended the stream just as something was written, gRPC says INTERNAL in its place: then
+    another stream will tell."""
+    if error.code() is grpc.StatusCode.INTERNAL and not error.trailing_metadata():
+        return errors.Unavailable("the stream broke off")
+    return errors.from_rpc(error)
 
 
 async def receive(open_stream: Open, start: pb.SubscriptionStart) -> AsyncGenerator[Received, None]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Literal
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,6 +19,7 @@ from gleaner_api.validation import RequestCheck
 from gleaner_api.watch import Tailer
 from gleaner_core.errors import (
     Draining,
+    Finding,
     InvalidRequest,
     JobNotCancellable,
     JobNotDeletable,
@@ -209,11 +211,17 @@ def _filter(request: pb.ListJobsRequest) -> JobFilter:
             Refinement(pb.RefinementState.Name(state).removeprefix("REFINEMENT_STATE_"))
             for state in request.refinements
         ),
-        created_after=_moment(request.created_after) if request.HasField("created_after") else None,
-        created_before=_moment(request.created_before) if request.HasField("created_before") else None,
+        created_after=_moment(request, "created_after"),
+        created_before=_moment(request, "created_before"),
         request_key=request.request_id or None,
     )
 
 
-def _moment(time: Timestamp) -> datetime:
-    return time.ToDatetime(UTC)
+def _moment(request: pb.ListJobsRequest, field: Literal["created_after", "created_before"]) -> datetime | None:
+    if not request.HasField(field):
+        return None
+    time: Timestamp = getattr(request, field)
+    try:
+        return time.ToDatetime(UTC)
+    except ValueError:  # valid protobuf, and no time: outside of the years 1 to 9999, or with nanos of a second or more
+        raise InvalidRequest([Finding(field, "BAD_TIME", "is no time from year 1 to 9999; mind its nanos")]) from None
