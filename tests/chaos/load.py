@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from gleaner_client import (
     document,
     is_over,
     load_schema,
+    submit_request,
 )
 from gleaner_core import errors
 from gleaner_repo import JobRepository
@@ -29,6 +31,8 @@ from support.requests import PDF, a_schema
 _SAMPLES = Path(__file__).parents[2] / "samples"
 _HARD_TIMES = (Unavailable, TimedOut, NoRoom)  # what a client must expect; anything else is a surprise
 _PAUSE_S = 0.3
+_NO_BOXES = extraction_pb2.ExtractionOptions(grounding=extraction_pb2.GROUNDING_MODE_NONE)
+Answers = Sequence[jobs_pb2.Job | GleanerError]
 
 
 class Load:
@@ -62,6 +66,9 @@ class Load:
         if chance.random() < 0.05:
             await submit(tries=1)
             return
+        if chance.random() < 0.1:
+            await self._submit_batch(actor, chance.randint(1, 5))
+            return
         jobs = await asyncio.gather(*(submit() for _ in range(2 if chance.random() < 0.2 else 1)))
         job = jobs[0]
         assert job, "tried until it was answered"
@@ -92,6 +99,26 @@ class Load:
             if tries == 0:
                 return None
             await asyncio.sleep(_PAUSE_S)
+
+    async def _submit_batch(self, actor: str, jobs: int) -> None:
+        keys = [f"{self._seed}-{actor}-{n}" for n in range(jobs)]
+        while keys:
+            requests = [
+                await submit_request([self._documents[0]], self._schemas[0], options=_NO_BOXES, request_id=key)
+                for key in keys
+            ]
+            call = asyncio.ensure_future(self._client.submit_many(requests))
+            stored = await asyncio.gather(*(self._in_batch(actor, key, call, n) for n, key in enumerate(keys)))
+            keys = [key for key, is_stored in zip(keys, stored, strict=True) if not is_stored]
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _in_batch(self, actor: str, key: str, batch: "asyncio.Future[Answers]", place: int) -> bool:
+        with self._hard_times(), self._history.call(actor, SUBMIT, "", key=key) as call:
+            answer = (await batch)[place]
+            if isinstance(answer, GleanerError):
+                raise answer
+            call.job, call.made = answer.name.removeprefix("jobs/"), True
+        return call.ended is not None
 
     async def _cancel(self, actor: str, job: str, *, running: bool) -> bool:
         while True:

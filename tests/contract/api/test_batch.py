@@ -93,3 +93,16 @@ async def test_a_document_that_many_bring_is_stored_once(api: Api, batch: Submit
 
     assert all(result.HasField("job") for result in results)
     assert (rows[0]["documents"], rows[0]["links"]) == (1, 50)
+
+
+async def test_a_document_that_was_removed_is_stored_again(api: Api, batch: Submit) -> None:
+    """The api remembers what it has stored: here that has gone in the meantime, as after a restore of the database."""
+    content = PDF + b"% a document that goes\n"
+    [first] = await batch(a_submit(content=content))
+    await api.stub.CancelJob(pb.CancelJobRequest(name=first.job.name, allow_running=True))
+    await api.stub.DeleteJob(pb.DeleteJobRequest(name=first.job.name))
+    await api.jobs._database.execute("DELETE FROM documents WHERE size = $1", len(content))
+
+    results = await batch(a_submit(), a_submit(content=content), a_submit(content=content))
+
+    assert all(result.HasField("job") for result in results), results

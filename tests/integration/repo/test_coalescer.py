@@ -64,6 +64,17 @@ async def test_a_row_the_database_refuses_costs_its_own_caller_only(coalescer: S
     assert [answer.id for answer in answers[:-1] if isinstance(answer, Submitted)] == [job.id for job in good]
 
 
+async def test_a_batch_shares_its_statements_and_each_of_it_has_its_own_answer(
+    coalescer: SubmitCoalescer, batches: Batches
+) -> None:
+    good = [a_job() for _ in range(30)]
+    bad = a_job(digests=(b"\0" * 32,))
+    answers = await coalescer.submit_all([*good[:10], bad, *good[10:]])
+    assert isinstance(answers.pop(10), DocumentGone)
+    assert [answer.id for answer in answers if isinstance(answer, Submitted)] == [job.id for job in good]
+    assert batches.sizes[0] == 31
+
+
 async def test_a_cancelled_caller_cancels_nobody_else(coalescer: SubmitCoalescer, jobs: JobRepository) -> None:
     first, second = a_job(), a_job()
     calls = [asyncio.create_task(coalescer.submit(job)) for job in (first, second)]

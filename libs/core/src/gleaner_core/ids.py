@@ -4,11 +4,17 @@ import os
 import time
 from uuid import UUID
 
+_A_LOT = 256
+_chance: list[int] = []
+os.register_at_fork(after_in_child=_chance.clear)  # else both would make the same ids
+
 
 def uuid7() -> UUID:
     """A UUID whose first 48 bits are the time in milliseconds: ids made later sort later."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
+    if not _chance:  # many at once: while the kernel is asked another thread has the interpreter
+        drawn = os.urandom(10 * _A_LOT)
+        _chance.extend(int.from_bytes(drawn[at : at + 10], "big") for at in range(0, len(drawn), 10))
+    value = (time.time_ns() // 1_000_000 << 80) | _chance.pop()
     value = (value & ~(0xF << 76)) | (0x7 << 76)  # version
     value = (value & ~(0x3 << 62)) | (0x2 << 62)  # variant
     return UUID(int=value)

@@ -129,6 +129,14 @@ class SubmitCoalescer:
         self._wake.set()
         return await answer
 
+    async def submit_all(self, jobs: Sequence[NewJob]) -> list[Submitted | BaseException]:
+        """What `submit` returns or raises for each; they share as few statements as they can."""
+        if self._closed:
+            raise _ending()
+        answers = [self._queue.put(job) for job in jobs]
+        self._wake.set()
+        return await asyncio.gather(*answers, return_exceptions=True)
+
     async def run(self) -> None:
         """Stores what is submitted until it is cancelled; who still waits then is told Unavailable."""
         try:

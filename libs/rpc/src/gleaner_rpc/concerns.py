@@ -80,7 +80,7 @@ def _code(context: Context) -> str:
     return next((known.name for known in grpc.StatusCode if code in (known, known.value[0])), "UNKNOWN")
 
 
-def told(error: Exception) -> status_pb2.Status:
+def told(error: BaseException) -> status_pb2.Status:
     """The error as the table has it; what it does not know is INTERNAL, logged here and not told."""
     if isinstance(error, Relayed):
         return error.status

@@ -27,7 +27,8 @@ class Rules:
             Finding(prefix + _path(violation.proto.field), _reason(violation.proto.rule_id), violation.proto.message)
             for violation in self._validator.collect_violations(message)
         ]
-        if b"\0" not in message.SerializeToString():  # where there is none, none need be looked for field by field
+        # Where there is none in the bytes, none need be looked for field by field.
+        if not any(_plan(message.DESCRIPTOR)) or b"\0" not in message.SerializeToString():
             return broken
         return broken + [Finding(prefix + field, "NUL", "must not contain a NUL") for field in _nuls(message)]
 

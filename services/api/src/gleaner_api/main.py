@@ -78,7 +78,7 @@ async def main(settings: ApiSettings) -> None:
             settings.grpc,
             JobServicer(
                 jobs=jobs,
-                submission=Submission(coalescer.submit, DocumentStore(DocumentRepository(database))),
+                submission=Submission(coalescer, DocumentStore(DocumentRepository(database))),
                 check=check,
                 tailer=tailer,
                 offers=offers,

@@ -12,6 +12,7 @@ from gleaner.v1 import jobs_pb2 as pb
 from gleaner.v1 import results_pb2
 from gleaner.v1.jobs_pb2_grpc import JobServiceServicer
 from gleaner_api import messages, names, paging
+from gleaner_api.batch import Batches
 from gleaner_api.documents import digest_of
 from gleaner_api.patience import patiently
 from gleaner_api.submission import Submission
@@ -30,7 +31,7 @@ from gleaner_core.errors import (
 )
 from gleaner_core.states import Refinement, State
 from gleaner_repo import Job, JobFilter, JobRepository
-from gleaner_rpc import Context, Offers, tenant, told
+from gleaner_rpc import Context, Offers, tenant
 
 _PAGE_SIZE = 50
 _SIGN_OF_LIFE_S = 15.0
@@ -48,20 +49,15 @@ class JobServicer(JobServiceServicer):
         self._check = check
         self._tailer = tailer
         self._offers = offers
+        self._batches = Batches(jobs=jobs, submission=submission, check=check, offers=offers)
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: Context) -> pb.SubmitJobResponse:
         """The job, stored."""
         return pb.SubmitJobResponse(job=await self._submitted(tenant(context), request))
 
     async def BatchSubmitJobs(self, request: pb.BatchSubmitJobsRequest, context: Context) -> pb.BatchSubmitJobsResponse:
-        """A result for each request. They meet again in the coalescer, which stores them many at a time."""
-        tenant_id = tenant(context)
-        async with asyncio.TaskGroup() as group:
-            storing = []
-            for one in request.requests:
-                storing.append(group.create_task(self._result_of(tenant_id, one)))
-                await asyncio.sleep(0)  # each is checked in a turn of its own: other calls have theirs between
-        return pb.BatchSubmitJobsResponse(results=[task.result() for task in storing])
+        """A result for each request."""
+        return pb.BatchSubmitJobsResponse(results=await self._batches.submit(tenant(context), request.requests))
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
         """The job as it is."""
@@ -158,12 +154,6 @@ class JobServicer(JobServiceServicer):
             return messages.job(await patiently(lambda: self._found(tenant_id, answer.id)))
         self._offers()
         return messages.submitted(request, answer.id, answer.created_at)
-
-    async def _result_of(self, tenant_id: str, request: pb.SubmitJobRequest) -> pb.BatchSubmitJobsResult:
-        try:
-            return pb.BatchSubmitJobsResult(job=await self._submitted(tenant_id, request))
-        except Exception as error:
-            return pb.BatchSubmitJobsResult(error=told(error))
 
     async def _found(self, tenant_id: str, job_id: UUID) -> Job:
         job = (await self._jobs.get(tenant_id, [job_id])).get(job_id)

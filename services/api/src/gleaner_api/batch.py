@@ -1,0 +1,84 @@
+"""A batch of submits: each request is checked by itself, and what can be stored is stored together."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from gleaner.v1 import jobs_pb2 as pb
+from gleaner_api import messages
+from gleaner_api.documents import digest_of
+from gleaner_api.patience import patiently
+from gleaner_api.submission import Prepared, Submission
+from gleaner_api.validation import RequestCheck
+from gleaner_core.errors import InvalidRequest, JobNotFound
+from gleaner_repo import Job, JobRepository, Submitted
+from gleaner_rpc import Offers, told
+
+_HANDS = 8
+"""So many requests of a batch are checked at a time: most need no wait, but one whose document is new does."""
+_IN_A_ROW = 8
+"""After so many that needed none, others have their turn: a quarter of a millisecond."""
+
+
+class Batches:
+    """Stores batches."""
+
+    def __init__(self, *, jobs: JobRepository, submission: Submission, check: RequestCheck, offers: Offers) -> None:
+        self._jobs = jobs
+        self._submission = submission
+        self._check = check
+        self._offers = offers
+
+    async def submit(self, tenant_id: str, requests: Sequence[pb.SubmitJobRequest]) -> list[pb.BatchSubmitJobsResult]:
+        """A result for each request, in their order."""
+        prepared: dict[int, Prepared] = {}
+        answers: dict[int, Submitted | BaseException] = {}
+        todo = enumerate(requests)
+
+        async def prepare() -> None:
+            for number, request in todo:
+                try:
+                    prepared[number] = await self._prepared(tenant_id, request)
+                except Exception as error:
+                    answers[number] = error
+                if number % _IN_A_ROW == 0:
+                    await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as hands:
+            for _ in range(min(_HANDS, len(requests))):
+                hands.create_task(prepare())
+        answers.update(zip(prepared, await self._submission.store_all(list(prepared.values())), strict=True))
+        if created := sum(isinstance(answer, Submitted) and answer.created for answer in answers.values()):
+            self._offers(created)
+        there = await self._those_there_before(tenant_id, answers.values())
+        return [_result(request, answers[number], there) for number, request in enumerate(requests)]
+
+    async def _prepared(self, tenant_id: str, request: pb.SubmitJobRequest) -> Prepared:
+        digests = [await digest_of(document.content) for document in request.request.documents]
+        if findings := await self._check.of_submit(request, digests):
+            raise InvalidRequest(findings)
+        return await self._submission.prepare(tenant_id, request, digests)
+
+    async def _those_there_before(
+        self, tenant_id: str, answers: Iterable[Submitted | BaseException]
+    ) -> dict[UUID, Job | Exception]:
+        """The jobs that earlier submits made, or why they cannot be told."""
+        ids = {answer.id for answer in answers if isinstance(answer, Submitted) and not answer.created}
+        if not ids:
+            return {}
+        try:
+            found = await patiently(lambda: self._jobs.get(tenant_id, ids))
+        except Exception as error:
+            return dict.fromkeys(ids, error)
+        return {job_id: found.get(job_id) or JobNotFound(str(job_id)) for job_id in ids}
+
+
+def _result(
+    request: pb.SubmitJobRequest, answer: Submitted | BaseException, there: dict[UUID, Job | Exception]
+) -> pb.BatchSubmitJobsResult:
+    if isinstance(answer, Submitted) and answer.created:
+        return pb.BatchSubmitJobsResult(job=messages.submitted(request, answer.id, answer.created_at))
+    before = there[answer.id] if isinstance(answer, Submitted) else answer
+    if isinstance(before, Job):
+        return pb.BatchSubmitJobsResult(job=messages.job(before))
+    return pb.BatchSubmitJobsResult(error=told(before))

@@ -1,0 +1,29 @@
+import subprocess
+import sys
+from uuid import RFC_4122
+
+from gleaner_core.ids import uuid7
+
+FORKING = """
+import os
+from gleaner_core.ids import uuid7
+
+uuid7()
+child = os.fork()
+print(uuid7(), flush=True)
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_ids_are_of_version_7_and_no_two_are_alike() -> None:
+    ids = [uuid7() for _ in range(2000)]
+    assert {(one.version, one.variant) for one in ids} == {(7, RFC_4122)}
+    assert len(set(ids)) == len(ids)
+    assert [one.int >> 80 for one in ids] == sorted(one.int >> 80 for one in ids)
+
+
+def test_a_fork_makes_other_ids() -> None:
+    told = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True).stdout.split()
+    chances = {one.replace("-", "")[13:] for one in told}
+    assert len(chances) == 2
