@@ -1,6 +1,7 @@
 """The suite under test: real processes, a Postgres of their own, and something breakable between the two."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ KINDS = ("api", "worker", "bbox-worker", "reaper")
 class Suite:
     """`proxies`: the way to Postgres, one for each kind of service. `database`: our own, which nobody breaks.
 
-    `holders`: by the id under which a process holds jobs, which service it is.
+    `holders`: by the id under which a process holds jobs, which service it is. `bugs`: errors that a service has logged
+    with a trace, for it expected none.
     """
 
     stack: Stack
@@ -30,6 +32,7 @@ class Suite:
     receiver: Receiver
     database: Database
     holders: dict[str, str] = field(default_factory=dict)
+    bugs: Counter[str] = field(default_factory=Counter)
 
 
 @asynccontextmanager
@@ -37,6 +40,7 @@ async def running(plan: Plan) -> AsyncIterator[Suite]:
     """The suite, serving; what all of it logs is in `chaos.log`."""
     plan.out.mkdir(parents=True, exist_ok=True)
     holders: dict[str, str] = {}
+    bugs: Counter[str] = Counter()
     async with AsyncExitStack() as exits:
         log = exits.enter_context((plan.out / "chaos.log").open("w", encoding="utf-8", buffering=1))
 
@@ -44,6 +48,8 @@ async def running(plan: Plan) -> AsyncIterator[Suite]:
             log.write(f"{name:<14} | {line}\n")
             if '"claiming"' in line:
                 holders[json.loads(line)["holder"]] = name
+            if '"exception"' in line and '"ERROR"' in line:
+                bugs[f"{name}: {json.loads(line)['message']}"] += 1
 
         postgres = await exits.enter_async_context(EmbeddedPostgres(settings={"max_connections": "200"}))
         way = (
@@ -65,7 +71,7 @@ async def running(plan: Plan) -> AsyncIterator[Suite]:
         stack = await exits.enter_async_context(Stack(options, heard))
         ours = DatabaseSettings(database_url=postgres.url, database_pool_size=4, database_timeout_s=10)
         database = await exits.enter_async_context(open_database(ours, name="chaos"))
-        yield Suite(stack, postgres, proxies, receiver, database, holders)
+        yield Suite(stack, postgres, proxies, receiver, database, holders, bugs)
 
 
 def _by_way_of(proxy: Proxy, kind: str) -> list[str]:

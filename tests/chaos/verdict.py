@@ -83,6 +83,7 @@ async def judged(suite: Suite, calls: Sequence[Call], load: Load, found: Facts) 
         *_watched(load.watched),
         *await _told(suite.database, load, found),
         *(f"a client was told {what} ({count} times)" for what, count in load.surprises.items()),
+        *(f"a bug was logged by {what} ({count} times)" for what, count in suite.bugs.items()),
     ]
 
 
