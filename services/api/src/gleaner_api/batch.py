@@ -29,7 +29,7 @@ class Batches:
         self._check = check
         self._offers = offers
 
-    async def submit(self, tenant_id: str, requests: Sequence[pb.SubmitJobRequest]) -> list[pb.BatchSubmitJobsResult]:
+    async def submit(self, tenant_id: str, requests: Sequence[pb.SubmitJobRequest]) -> pb.BatchSubmitJobsResponse:
         """A result for each request, in their order."""
         prepared: dict[int, Prepared] = {}
         answers: dict[int, Submitted | BaseException] = {}
@@ -51,7 +51,10 @@ class Batches:
         if created := sum(isinstance(answer, Submitted) and answer.created for answer in answers.values()):
             self._offers(created)
         there = await self._those_there_before(tenant_id, answers.values())
-        return [_result(request, answers[number], there) for number, request in enumerate(requests)]
+        response = pb.BatchSubmitJobsResponse()
+        for number, request in enumerate(requests):
+            _tell(response.results.add(), request, answers[number], there)
+        return response
 
     async def _prepared(self, tenant_id: str, request: pb.SubmitJobRequest) -> Prepared:
         digests = [await digest_of(document.content) for document in request.request.documents]
@@ -73,12 +76,17 @@ class Batches:
         return {job_id: found.get(job_id) or JobNotFound(str(job_id)) for job_id in ids}
 
 
-def _result(
-    request: pb.SubmitJobRequest, answer: Submitted | BaseException, there: dict[UUID, Job | Exception]
-) -> pb.BatchSubmitJobsResult:
+def _tell(
+    result: pb.BatchSubmitJobsResult,
+    request: pb.SubmitJobRequest,
+    answer: Submitted | BaseException,
+    there: dict[UUID, Job | Exception],
+) -> None:
     if isinstance(answer, Submitted) and answer.created:
-        return pb.BatchSubmitJobsResult(job=messages.submitted(request, answer.id, answer.created_at))
+        messages.submitted(result.job, request, answer.id, answer.created_at)
+        return
     before = there[answer.id] if isinstance(answer, Submitted) else answer
     if isinstance(before, Job):
-        return pb.BatchSubmitJobsResult(job=messages.job(before))
-    return pb.BatchSubmitJobsResult(error=told(before))
+        result.job.CopyFrom(messages.job(before))
+    else:
+        result.error.CopyFrom(told(before))

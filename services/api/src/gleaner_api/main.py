@@ -96,7 +96,7 @@ async def main(settings: ApiSettings) -> None:
                 SUBSCRIBE: 2 * settings.watch_limit,
                 STREAM_IS_ACTIVE: 2 * settings.watch_limit,  # it ends by itself before
             },
-            check_themselves={SUBMIT, EXTRACT},
+            check_themselves={SUBMIT, BATCH_SUBMIT, EXTRACT},
         )
 
         async def beside(stop: asyncio.Event) -> None:

@@ -43,6 +43,12 @@ def findings_of_request(request: extraction_pb2.ExtractionRequest) -> list[Findi
     return _RULES.findings(outline, _REQUEST) + _missing(request)
 
 
+def findings_of_batch(message: jobs_pb2.BatchSubmitJobsRequest) -> list[Finding]:
+    """Everything that the rules find wrong with the batch itself; what it holds is asked one by one."""
+    empty = jobs_pb2.SubmitJobRequest()
+    return findings(jobs_pb2.BatchSubmitJobsRequest(requests=[empty] * len(message.requests)))
+
+
 def _missing(request: extraction_pb2.ExtractionRequest) -> list[Finding]:
     """The words of the rules for a schema that is not there: of an empty request, nothing else is wrong."""
     return [] if request.HasField("schema") else findings(extraction_pb2.ExtractionRequest(), _REQUEST)

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gleaner.v1 import jobs_pb2 as pb
 from gleaner.v1 import results_pb2
 from gleaner.v1.jobs_pb2_grpc import JobServiceServicer
-from gleaner_api import messages, names, paging
+from gleaner_api import messages, names, outlines, paging
 from gleaner_api.batch import Batches
 from gleaner_api.documents import digest_of
 from gleaner_api.patience import patiently
@@ -53,11 +53,15 @@ class JobServicer(JobServiceServicer):
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: Context) -> pb.SubmitJobResponse:
         """The job, stored."""
-        return pb.SubmitJobResponse(job=await self._submitted(tenant(context), request))
+        response = pb.SubmitJobResponse()
+        await self._submit(tenant(context), request, response.job)
+        return response
 
     async def BatchSubmitJobs(self, request: pb.BatchSubmitJobsRequest, context: Context) -> pb.BatchSubmitJobsResponse:
         """A result for each request."""
-        return pb.BatchSubmitJobsResponse(results=await self._batches.submit(tenant(context), request.requests))
+        if findings := outlines.findings_of_batch(request):
+            raise InvalidRequest(findings)
+        return await self._batches.submit(tenant(context), request.requests)
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
         """The job as it is."""
@@ -144,16 +148,17 @@ class JobServicer(JobServiceServicer):
                 if event.final and event.seq >= now:
                     return
 
-    async def _submitted(self, tenant_id: str, request: pb.SubmitJobRequest) -> pb.Job:
-        """The job that has the request. Raises InvalidRequest with all findings, or KeyReused."""
+    async def _submit(self, tenant_id: str, request: pb.SubmitJobRequest, job: pb.Job) -> None:
+        """Tells of the job that has the request. Raises InvalidRequest with all findings, or KeyReused."""
         digests = [await digest_of(document.content) for document in request.request.documents]
         if findings := await self._check.of_submit(request, digests):
             raise InvalidRequest(findings)
         answer = await self._submission.store(tenant_id, request, digests)
-        if not answer.created:
-            return messages.job(await patiently(lambda: self._found(tenant_id, answer.id)))
-        self._offers()
-        return messages.submitted(request, answer.id, answer.created_at)
+        if answer.created:
+            self._offers()
+            messages.submitted(job, request, answer.id, answer.created_at)
+        else:
+            job.CopyFrom(messages.job(await patiently(lambda: self._found(tenant_id, answer.id))))
 
     async def _found(self, tenant_id: str, job_id: UUID) -> Job:
         job = (await self._jobs.get(tenant_id, [job_id])).get(job_id)
