@@ -109,20 +109,24 @@ async def _told(database: Database, load: Load, found: Facts) -> list[str]:
     return wrong
 
 
-def recoveries(kills: Iterable[Kill], found: Facts) -> list[float]:
-    """Seconds from the kill of a process that held a job to the job's next run."""
+def recoveries(kills: Iterable[Kill], found: Facts) -> tuple[list[float], list[float]]:
+    """Seconds from the kill of a process that held a job to the job's next run: where it was the first one over the job,
+    and where it was not, for then the job is under suspicion and rests first."""
     by_job: dict[str, list[Logged]] = defaultdict(list)
     for event in found.log:
         by_job[event.job].append(event)
-    seconds = []
+    first, again = [], []
     for kill in kills:
         for job, seq in kill.held:
+            before = [event for event in by_job[job] if event.seq <= seq]
             after = [event for event in by_job[job] if event.seq > seq]
             if after and after[0].type.endswith("rescued"):  # else it ended in the moment before the kill
+                rescue = after[0]
                 started = next((event.seq for event in after if event.type in STARTS), None)
                 if started is not None:
-                    seconds.append(found.at[job, started] - kill.at)
-    return sorted(seconds)
+                    suspected = any((event.type, event.series) == (rescue.type, rescue.series) for event in before)
+                    (again if suspected else first).append(found.at[job, started] - kill.at)
+    return sorted(first), sorted(again)
 
 
 def report(
@@ -134,7 +138,7 @@ def report(
     wrong: Sequence[str],
 ) -> dict[str, object]:
     """The run in figures."""
-    seconds = recoveries(kills, found)
+    first, again = recoveries(kills, found)
     last = {event.job: event.type for event in found.log}
     times_received = Counter(webhook.webhook_id for webhook in received)
     return {
@@ -146,16 +150,21 @@ def report(
         "faults": dict(Counter(fault.kind for fault in faults).most_common()),
         "kills_by_service": dict(Counter(kill.target for kill in kills).most_common()),
         "jobs_held_by_the_killed": sum(len(kill.held) for kill in kills),
-        "recovery_s": {
-            "count": len(seconds),
-            "p50": _quantile(seconds, 0.5),
-            "p99": _quantile(seconds, 0.99),
-            "max": _quantile(seconds, 1),
-        },
+        "recovery_s": _spread(first),
+        "recovery_of_suspects_s": _spread(again),
         "deliveries": len(found.due),
         "webhooks_received": len(received),
         "webhooks_received_again": len(received) - len(times_received),
         "violations": list(wrong),
+    }
+
+
+def _spread(ordered: Sequence[float]) -> dict[str, float | None]:
+    return {
+        "count": len(ordered),
+        "p50": _quantile(ordered, 0.5),
+        "p99": _quantile(ordered, 0.99),
+        "max": _quantile(ordered, 1),
     }
 
 
