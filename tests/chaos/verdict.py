@@ -110,12 +110,13 @@ async def _told(database: Database, load: Load, found: Facts) -> list[str]:
 
 
 def recoveries(kills: Iterable[Kill], found: Facts) -> tuple[list[float], list[float]]:
-    """Seconds from the kill of a process that held a job to the job's next run: where it was the first one over the job,
-    and where it was not, for then the job is under suspicion and rests first."""
+    """Seconds from the kill of a process that held a job to the job's next run: where none had died over it before, and
+    where one had, for then it is under suspicion and rests first."""
     by_job: dict[str, list[Logged]] = defaultdict(list)
     for event in found.log:
         by_job[event.job].append(event)
-    first, again = [], []
+    first: list[float] = []
+    again: list[float] = []
     for kill in kills:
         for job, seq in kill.held:
             before = [event for event in by_job[job] if event.seq <= seq]
