@@ -90,7 +90,7 @@ def rgb(image: Image.Image) -> Image.Image:
     """The image as RGB on white paper, whatever it was: palette, alpha, 16 bit, CMYK, float."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         values = np.asarray(image, dtype=np.float32)
-        low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (float(values.min()), float(values.max()))
+        low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (float(np.min(values)), float(np.max(values)))
         scaled = (values - low) * (255.0 / max(high - low, 1.0))
         return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:

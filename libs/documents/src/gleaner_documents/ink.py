@@ -103,7 +103,7 @@ def _begins(text: str, letters: list[str], widths: Floats) -> NDArray[np.bool_]:
     )
     for run in _FIGURES_ALONE.finditer(alone):
         first, last = run.start(), run.end() - 1
-        if widths[first:last].max() < FIGURES_APART:
+        if np.max(widths[first:last]) < FIGURES_APART:
             spaced[first + 1 : last + 1] = False
             if first and letters[first - 1].isdigit() and widths[first - 1] < FIGURES_APART:
                 spaced[first] = False
@@ -126,7 +126,7 @@ def _widest_blank(profile: NDArray[np.int_], begin: float, end: float) -> tuple[
     part = profile[a:b]
     if not len(part):
         return a, a
-    blank = np.concatenate(([0], part <= part.min(), [0])).astype(np.int8)
+    blank = np.concatenate(([0], part <= np.min(part), [0])).astype(np.int8)
     starts, ends = np.flatnonzero(np.diff(blank) == 1), np.flatnonzero(np.diff(blank) == -1)
     widest = int(np.argmax(ends - starts))
     return a + int(starts[widest]), a + int(ends[widest])

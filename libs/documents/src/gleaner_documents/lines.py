@@ -170,7 +170,7 @@ def _right_neighbours(boxes: Floats, height: Floats) -> list[int]:
 
 def _rows_first(boxes: Floats, chain: Ints) -> Ints:
     """Place of each chain in reading order: row by row, within a row from left to right."""
-    count = int(chain.max()) + 1
+    count = int(np.max(chain)) + 1
     hull = np.column_stack(
         [np.full(count, np.inf), np.full(count, np.inf), np.full(count, -np.inf), np.full(count, -np.inf)]
     )
