@@ -1,5 +1,7 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from uuid import RFC_4122
 
 from gleaner_core.ids import uuid7
@@ -21,6 +23,18 @@ def test_ids_are_of_version_7_and_no_two_are_alike() -> None:
     assert {(one.version, one.variant) for one in ids} == {(7, RFC_4122)}
     assert len(set(ids)) == len(ids)
     assert [one.int >> 80 for one in ids] == sorted(one.int >> 80 for one in ids)
+
+
+def test_threads_that_make_them_at_once_take_none_from_each_other() -> None:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            made = threads.map(lambda _: [uuid7() for _ in range(300)], range(200))
+            ids = list(chain.from_iterable(made))
+    finally:
+        sys.setswitchinterval(usual)
+    assert len(set(ids)) == len(ids) == 60_000
 
 
 def test_a_fork_makes_other_ids() -> None:
