@@ -6,11 +6,10 @@ from uuid import UUID
 
 from gleaner.v1 import jobs_pb2 as pb
 from gleaner_api import messages
-from gleaner_api.documents import digest_of
 from gleaner_api.patience import patiently
 from gleaner_api.submission import Prepared, Submission
 from gleaner_api.validation import RequestCheck
-from gleaner_core.errors import InvalidRequest, JobNotFound
+from gleaner_core.errors import JobNotFound
 from gleaner_repo import Job, JobRepository, Submitted
 from gleaner_rpc import Offers, told
 
@@ -38,7 +37,8 @@ class Batches:
         async def prepare() -> None:
             for number, request in todo:
                 try:
-                    prepared[number] = await self._prepared(tenant_id, request)
+                    digests = await self._check.admitted(request)
+                    prepared[number] = await self._submission.prepare(tenant_id, request, digests)
                 except Exception as error:
                     answers[number] = error
                 if number % _IN_A_ROW == 0:
@@ -55,12 +55,6 @@ class Batches:
         for number, request in enumerate(requests):
             _tell(response.results.add(), request, answers[number], there)
         return response
-
-    async def _prepared(self, tenant_id: str, request: pb.SubmitJobRequest) -> Prepared:
-        digests = [await digest_of(document.content) for document in request.request.documents]
-        if findings := await self._check.of_submit(request, digests):
-            raise InvalidRequest(findings)
-        return await self._submission.prepare(tenant_id, request, digests)
 
     async def _those_there_before(
         self, tenant_id: str, answers: Iterable[Submitted | BaseException]

@@ -10,7 +10,7 @@ from gleaner.v1.documents_pb2 import InputDocument
 from gleaner_api import outlines, schema_rules
 from gleaner_api.documents import digest_of
 from gleaner_api.turns import Turns
-from gleaner_core.errors import ChildDied, DocumentError, Finding, WorkTimeout
+from gleaner_core.errors import ChildDied, DocumentError, Finding, InvalidRequest, WorkTimeout
 from gleaner_core.webhook_urls import why_refused
 from gleaner_rpc import rules
 
@@ -97,6 +97,13 @@ class RequestCheck:
         self._max_pages = max_pages
         self._allow_private = allow_private
         self._signs_webhooks = signs_webhooks
+
+    async def admitted(self, message: jobs_pb2.SubmitJobRequest) -> list[bytes]:
+        """The digests of a submit's documents, in their order. Raises InvalidRequest with all that is wrong with it."""
+        digests = [await digest_of(document.content) for document in message.request.documents]
+        if findings := await self.of_submit(message, digests):
+            raise InvalidRequest(findings)
+        return digests
 
     async def of_submit(self, message: jobs_pb2.SubmitJobRequest, digests: Sequence[bytes]) -> list[Finding]:
         """What is wrong with a submit. `digests` are its documents', in their order."""

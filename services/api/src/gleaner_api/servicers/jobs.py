@@ -13,7 +13,6 @@ from gleaner.v1 import results_pb2
 from gleaner.v1.jobs_pb2_grpc import JobServiceServicer
 from gleaner_api import messages, names, outlines, paging
 from gleaner_api.batch import Batches
-from gleaner_api.documents import digest_of
 from gleaner_api.patience import patiently
 from gleaner_api.submission import Submission
 from gleaner_api.validation import RequestCheck
@@ -150,10 +149,7 @@ class JobServicer(JobServiceServicer):
 
     async def _submit(self, tenant_id: str, request: pb.SubmitJobRequest, job: pb.Job) -> None:
         """Tells of the job that has the request. Raises InvalidRequest with all findings, or KeyReused."""
-        digests = [await digest_of(document.content) for document in request.request.documents]
-        if findings := await self._check.of_submit(request, digests):
-            raise InvalidRequest(findings)
-        answer = await self._submission.store(tenant_id, request, digests)
+        answer = await self._submission.store(tenant_id, request, await self._check.admitted(request))
         if answer.created:
             self._offers()
             messages.submitted(job, request, answer.id, answer.created_at)
