@@ -11,10 +11,9 @@ import os
 from gleaner_core.ids import uuid7
 
 uuid7()
-child = os.fork()
-print(uuid7(), flush=True)
-if child:
-    os.waitpid(child, 0)
+if child := os.fork():
+    os.waitpid(child, 0)  # an unbuffered print writes twice, and the lines of two processes would mingle
+print(uuid7())
 """
 
 
