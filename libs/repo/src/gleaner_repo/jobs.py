@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from gleaner_core.errors import DocumentGone, JobError, Unavailable
+from gleaner_core.errors import DocumentGone, JobError
 from gleaner_core.states import Refinement, State
 from gleaner_repo import moves, records, sql
 from gleaner_repo.moves import EXTRACTION, MOVES, REFINEMENT
@@ -106,8 +106,8 @@ class JobRepository:
             try:
                 rows = await self._database.fetch(_SUBMIT_ANY if careful else SUBMIT_NEW, *columns)
             except asyncpg.UniqueViolationError:
-                if careful and len(jobs) == 1:  # it was stored, is over and deleted, and its events are there
-                    raise Unavailable from None
+                if careful and len(jobs) == 1:
+                    return [await self._submitted_before(jobs[0])]
                 if careful:
                     raise
                 self._careful_until = time.monotonic() + CAREFUL_S
@@ -381,6 +381,14 @@ class JobRepository:
     async def _stale_waits(self, leg: int, threshold: timedelta, limit: int) -> list[StaleWait]:
         rows = await self._database.fetch(_STALE_WAITS, leg, threshold, limit)
         return [StaleWait(row["id"], row["available_at"]) for row in rows]
+
+    async def _submitted_before(self, job: NewJob) -> Submitted:
+        """What became of a submit that was carried out, whose job is over and deleted: only its events are there.
+
+        It is the one that made the job: were it asked for once more, all would be done twice.
+        """
+        first, *_ = await self.events_of({job.id: 0})
+        return Submitted(job.id, job.fingerprint, first.at, created=True)
 
     async def _find_submitted(self, jobs: Sequence[NewJob]) -> dict[UUID, Submitted]:
         rows = await self._database.fetch(
