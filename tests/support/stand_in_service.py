@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -20,8 +19,8 @@ def main() -> None:
     behaviour = os.environ.get("STAND_IN", "")
     if behaviour == "broken":
         sys.exit("stand-in: broken")
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if behaviour == "deaf" else lambda *_: over.set())
+    # Taken by sigwait, not by a handler that sets an Event: it may come while the wait has the Event's own lock.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     if "STAND_IN_CHILD" in os.environ:
         subprocess.Popen(["/bin/sleep", "600"])
     server = grpc.server(ThreadPoolExecutor(1))
@@ -32,7 +31,7 @@ def main() -> None:
         server.add_insecure_port(address)
     server.start()
     sys.stdout.write("stand-in: up\n")
-    over.wait()
+    signal.pause() if behaviour == "deaf" else signal.sigwait({signal.SIGTERM})
     server.stop(0)
     sys.stdout.write("stand-in: ended\n")
 
