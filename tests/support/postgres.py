@@ -146,6 +146,18 @@ class Databases:
         return self._start(work).result(60)
 
 
+async def end_statements_after(seconds: float, url: str) -> None:
+    """Connections that are made to this database from now on have their statements ended by the server by then."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER ROLE %I IN DATABASE %I SET statement_timeout = "
+            f"{round(seconds * 1000)}', current_user, current_database()); END $$"
+        )
+    finally:
+        await connection.close()
+
+
 def _name(url: str) -> str:
     return urlsplit(url).path.lstrip("/")
 

@@ -9,12 +9,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from gleaner_core.errors import GroupExpired, GroupNotFound
+from gleaner_core.errors import GroupExpired, GroupNotFound, Unavailable
 from gleaner_repo import Database, DatabaseSettings, GroupRepository, JobRepository, Position, open_database
 from gleaner_repo.groups import EVERY_TENANT, GroupLease
 from gleaner_repo.migrate import migrate
 from support.group_reader import SINK, drain, make_sink, reading
 from support.jobs import LEASE, NO_LEASE, RESULT, TENANT, running, submitted
+from support.postgres import end_statements_after
 from support.written_events import in_sink, readable, write_events, write_slowly
 
 AT_ONCE = timedelta(0)
@@ -115,6 +116,24 @@ async def test_events_arrive_in_the_order_of_a_jobs_moves(
     rows = await database.fetch("SELECT job_id, seq FROM sink ORDER BY n")
     for job_id in ids:
         assert [row["seq"] for row in rows if row["job_id"] == job_id] == [1, 2, 3]
+
+
+async def test_an_event_that_the_handler_takes_too_long_over_is_parked_and_the_rest_goes_on(
+    groups: GroupRepository, database: Database, database_url: str
+) -> None:
+    """Also where a reader outside left without a word: its lease has run out."""
+    slow = SINK.replace("FROM batch", "FROM batch CROSS JOIN LATERAL (SELECT pg_sleep(10 * (seq = 7)::int)) AS slow")
+    await write_events(database, 4)
+    await database.execute("UPDATE events SET seq = 7 WHERE id = (SELECT id FROM events ORDER BY id OFFSET 2 LIMIT 1)")
+    assert await groups.take(EVERY_TENANT, "audit", uuid4(), NO_LEASE)
+    await end_statements_after(0.2, database_url)
+    async with open_database(DatabaseSettings(database_url=database_url)) as impatient:
+        hasty = GroupRepository(impatient, max_tries=2, rest=AT_ONCE, longest_rest=AT_ONCE)
+        for _ in range(5):
+            await hasty.consume(EVERY_TENANT, "audit", slow)
+    assert len(await in_sink(database)) == 3
+    [parked] = await groups.list_parked(EVERY_TENANT, "audit")
+    assert (parked.logged.event.seq, parked.tries) == (7, 2)
 
 
 async def test_what_a_group_does_not_want_does_not_stop_it(groups: GroupRepository, database: Database) -> None:
@@ -351,13 +370,32 @@ async def test_after_a_move_to_another_cluster_the_next_era_is_read(
         "UPDATE groups SET xid = (xid::text::bigint + 1000000000000)::text::xid8 WHERE name = 'audit'"
     )
     assert not await database.ready()
+    with pytest.raises(Unavailable):
+        await write_events(database, 1)  # no group would ever read it
     await migrate(database_url)
-    assert await database.ready()
     after = await write_events(database, 3)
+    assert await database.ready()
     await drain(groups, "audit", 2)
     arrived = await in_sink(database)
     assert set(arrived) == {*before, *after}
     assert set(arrived.values()) == {1}
+
+
+async def test_a_group_that_is_ahead_of_the_cluster_begins_an_era_too(
+    groups: GroupRepository, database: Database, database_url: str
+) -> None:
+    """Its events may all be removed, or there were none yet."""
+    await groups.make(TENANT, "late")
+    await database.execute(
+        "UPDATE groups SET xid = (xid::text::bigint + 1000000000000)::text::xid8 WHERE name = 'late'"
+    )
+    async with open_database(DatabaseSettings(database_url=database_url)) as restored:
+        with pytest.raises(Unavailable):
+            await write_events(restored, 1)
+        await migrate(database_url)
+        written = await write_events(restored, 3)
+        lease = await taken(GroupRepository(restored), "late")
+        assert await handed_out(groups, lease) == written
 
 
 async def test_groups_work_without_prepared_statements(database_url: str, groups: GroupRepository) -> None:

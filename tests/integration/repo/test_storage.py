@@ -39,4 +39,4 @@ async def test_no_session_of_the_role_may_sit_on_a_transaction_or_a_lock(databas
         """SELECT name, setting FROM pg_settings
         WHERE name IN ('idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout') ORDER BY name"""
     )
-    assert [int(row["setting"]) for row in found] == [5_000, 2_000, 10_000]
+    assert [int(row["setting"]) for row in found] == [5_000, 2_000, 8_000]

@@ -16,6 +16,7 @@ from gleaner_repo.migrate import migrate
 from gleaner_repo.pool import NOT_MIGRATED, READ_ONLY
 from gleaner_stack.postgres import EmbeddedPostgres
 from support.jobs import LEASE, TENANT, submitted
+from support.postgres import end_statements_after
 from support.proxy import Proxy
 from support.standby import SETTINGS, standby
 
@@ -136,12 +137,7 @@ async def test_whoever_waits_for_a_connection_waits_no_longer_than_the_time_out(
 
 
 async def test_a_statement_that_takes_too_long_is_ended_by_the_server(database_url: str) -> None:
-    owner = await asyncpg.connect(database_url)
-    await owner.execute(
-        "DO $$ BEGIN EXECUTE format('ALTER ROLE %I IN DATABASE %I SET statement_timeout = 200',"
-        " current_user, current_database()); END $$"
-    )
-    await owner.close()
+    await end_statements_after(0.2, database_url)
     async with open_database(DatabaseSettings(database_url=database_url, database_pool_size=1)) as database:
         assert await unavailable(database.fetch("SELECT pg_sleep(10)")) < SOON
         assert await database.fetch("SELECT 1")
@@ -233,7 +229,10 @@ async def test_a_database_without_tables_is_not_ready_and_says_so(
     async with open_database(DatabaseSettings(database_url=empty_database_url)) as database:
         assert not await database.ready()
         assert NOT_MIGRATED in caplog.text
+        with pytest.raises(Unavailable):
+            await database.fetch("SELECT FROM jobs")  # as a worker would, that came up before the migration
         await migrate(empty_database_url)
+        assert await database.fetch("SELECT FROM jobs") == []
         assert await database.ready()
 
 

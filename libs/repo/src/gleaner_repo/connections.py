@@ -17,9 +17,10 @@ _LONGEST_REST_S = 60.0
 
 
 class Connection(asyncpg.Connection):
-    """A connection that knows of which generation it is."""
+    """A connection that knows of which generation it is; `known` once somebody looked where it leads."""
 
     generation = 0
+    known = False
 
 
 Connect: TypeAlias = Callable[[], Awaitable[Connection]]

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from gleaner_core.errors import GroupExpired, GroupNotFound
+from gleaner_core.errors import GroupExpired, GroupNotFound, Unavailable
 from gleaner_repo import records, sql
 from gleaner_repo.moves import EVENT_NAMES, EVENT_TYPES
 from gleaner_repo.pool import Database
@@ -212,9 +212,11 @@ class GroupRepository:
         while True:
             try:
                 row = await self._database.fetchrow(consuming(handler), tenant_id, name, limit, _SCAN)
-            except asyncpg.PostgresError as error:
+            except (asyncpg.PostgresError, Unavailable) as error:
+                if (failed := _of_handler(error)) is None:
+                    raise
                 if limit == 1:
-                    await self._blame_head(tenant_id, name, error)
+                    await self._blame_head(tenant_id, name, failed)
                     return 0
                 limit //= 2
             else:
@@ -228,8 +230,10 @@ class GroupRepository:
         """Does with parked events that are to be tried again what `handler` says; they stay parked if it fails."""
         try:
             row = await self._database.fetchrow(_with(_CONSUME_REPLAYS, handler), tenant_id, name)
-        except asyncpg.PostgresError as error:
-            await self._database.execute(_REFUSE_REPLAY, tenant_id, name, None, _why(error))
+        except (asyncpg.PostgresError, Unavailable) as error:
+            if (failed := _of_handler(error)) is None:
+                raise
+            await self._database.execute(_REFUSE_REPLAY, tenant_id, name, None, _why(failed))
             return 0
         assert row is not None
         return int(row["handled"])
@@ -402,6 +406,13 @@ def _logged(row: asyncpg.Record) -> LoggedEvent:
 
 def _parked(row: asyncpg.Record) -> ParkedEvent:
     return ParkedEvent(_logged(row), row["reason"], row["tries"], row["parked_at"], row["replay"])
+
+
+def _of_handler(error: asyncpg.PostgresError | Unavailable) -> asyncpg.PostgresError | None:
+    """What went wrong, if it may have been the handler: what the server says no to, or that it took too long."""
+    if isinstance(error, asyncpg.PostgresError):
+        return error
+    return error.__cause__ if isinstance(error.__cause__, asyncpg.QueryCanceledError) else None
 
 
 def _why(error: asyncpg.PostgresError) -> str:

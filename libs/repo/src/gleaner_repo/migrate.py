@@ -24,7 +24,7 @@ _LOCK = 7_250_113_421  # one lock for all migrating processes of a database
 _ROLE_SETTINGS = {
     "idle_in_transaction_session_timeout": "5s",
     "lock_timeout": "2s",
-    "statement_timeout": "10s",
+    "statement_timeout": "8s",  # sooner than who waits gives up the connection (GLEANER_DATABASE_TIMEOUT_S)
     "jit": "off",
     "enable_seqscan": "off",  # a plan made while a table was empty would read all of it once it is full
     "plan_cache_mode": "force_generic_plan",  # what the tests explain, and no planning at each call
@@ -45,6 +45,9 @@ SET era = era + 1
 WHERE EXISTS (
     SELECT FROM events
     WHERE events.era = log_era.era AND events.xid >= pg_snapshot_xmax(pg_current_snapshot())
+) OR EXISTS (
+    SELECT FROM groups
+    WHERE groups.era = log_era.era AND groups.xid > pg_snapshot_xmax(pg_current_snapshot())
 )
 RETURNING era
 """

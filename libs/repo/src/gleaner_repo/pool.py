@@ -37,6 +37,10 @@ SILENCE = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.ProtocolViolationError,  # PgBouncer's word for a server that is gone
+    asyncpg.PostgresSystemError,  # its disk
+    asyncpg.InternalServerError,
+    asyncpg.UndefinedTableError,  # none is there yet, or all are being restored
+    asyncpg.InsufficientPrivilegeError,
     *FORGOTTEN,
 )
 """No answer: whether the statement was carried out is not known."""
@@ -49,6 +53,7 @@ _READY = sql.read("ready")
 READ_ONLY = "the database takes no writes: a standby, or a primary that was one until a failover"
 NOT_MIGRATED = "migrations are missing: run gleaner-migrate"
 OLD_ERA = "the log is ahead of this cluster, as after a restore: run gleaner-migrate"
+_SHUT = frozenset({NOT_MIGRATED, OLD_ERA})  # what is written then is lost to the readers of the log, if it works at all
 FORGETFUL_POOLER = (
     "a pooler in transaction mode that loses prepared statements stands before the database:"
     " set GLEANER_DATABASE_POOLER=true and start again"
@@ -87,7 +92,8 @@ NOBODY: Watch = _Nobody()
 class Database:
     """Statements against Postgres, each a transaction by itself.
 
-    Raises Unavailable when the database does not answer; what it says no to passes as the driver's error.
+    Raises Unavailable when the database does not answer, or must not be worked with before gleaner-migrate ran; what it
+    says no to passes as the driver's error.
     """
 
     def __init__(
@@ -131,28 +137,22 @@ class Database:
 
         Why it is not is logged, once.
         """
-        trouble = await self._find_trouble()
+        self._note(FORGETFUL_POOLER if self._forgetful else await self._tried(_READY, _find_trouble))
+        return self._trouble is None
+
+    def _note(self, trouble: str | None) -> None:
         if trouble and trouble != self._trouble:
             log.error("not ready: %s", trouble)
         self._trouble = trouble
-        return trouble is None
-
-    async def _find_trouble(self) -> str | None:
-        try:
-            row = None if self._forgetful else await self.fetchrow(_READY, newest_migration())
-        except asyncpg.UndefinedTableError:
-            return NOT_MIGRATED
-        if self._forgetful or row is None:
-            return FORGETFUL_POOLER
-        if not row["writable"]:
-            return READ_ONLY
-        if not row["migrated"]:
-            return NOT_MIGRATED
-        return None if row["era_fits"] else OLD_ERA
 
     async def _answered(
         self, statement: str, ask: Callable[[Any, float], Awaitable[T]], within: float | None = None
     ) -> T:
+        if self._trouble in _SHUT and not await self.ready() and self._trouble in _SHUT:
+            raise Unavailable
+        return await self._tried(statement, ask, within)
+
+    async def _tried(self, statement: str, ask: Callable[[Any, float], Awaitable[T]], within: float | None = None) -> T:
         """What the database answers in time. A statement that was rolled back because of others is sent again."""
         give_up = asyncio.get_running_loop().time() + min(within or self._timeout_s, self._timeout_s)
         for attempt in range(_RACE_TRIES):
@@ -177,6 +177,11 @@ class Database:
         with self._watch.waiting():
             connection = await self._pool.take(_left(give_up))
         try:
+            if not connection.known:  # it may lead to another database than the last one did
+                self._note(await _find_trouble(connection, _left(give_up)))
+                connection.known = True
+                if self._trouble in _SHUT and ask is not _find_trouble:
+                    raise Unavailable
             with self._watch.asking(name):
                 answer = await ask(connection, _left(give_up))
         except asyncpg.PostgresError as error:  # an answer, too
@@ -194,6 +199,20 @@ class Database:
             raise
         self._pool.give(connection)
         return answer
+
+
+async def _find_trouble(connection: Connection, left: float) -> str | None:
+    """Why what the connection leads to cannot be worked with, if so."""
+    try:
+        row = await connection.fetchrow(_READY, newest_migration(), timeout=left)
+    except asyncpg.UndefinedTableError:
+        return NOT_MIGRATED
+    assert row is not None
+    if not row["writable"]:
+        return READ_ONLY
+    if not row["migrated"]:
+        return NOT_MIGRATED
+    return None if row["era_fits"] else OLD_ERA
 
 
 def _left(give_up: float) -> float:

@@ -62,6 +62,7 @@ class Reader:
                 continue
             if voided:
                 await send(pb.SubscribeEventsResponse(voided=True))
+                deliveries = self._window.under_way()  # what the reader has ignored meanwhile, too
             for delivery in deliveries:
                 if self._window.holds(delivery):  # an earlier one may have been refused meanwhile
                     await send(_message(delivery))
@@ -81,7 +82,9 @@ class Reader:
                 self._window.ack(request.ack.position)
             elif kind == "nack":
                 async with self._turn:
-                    if refused := self._window.nack(request.nack.position):
+                    refused = self._window.nack(request.nack.position)
+                    self._voided = True  # the reader ignores all until it is told, also if it refused what was void
+                    if refused:
                         await self._refuse(refused, request.nack.reason)
             else:
                 raise InvalidRequest([Finding("start", "NOT_FIRST", "is for the first message only")])
@@ -102,8 +105,10 @@ class Reader:
         """Writes what was acknowledged and gives the group up. With `died`, what is under way counts as a try."""
         with suppress(Unavailable, GroupLost, TimeoutError):
             async with asyncio.timeout(_LEAVE_S), self._turn:
-                await self._settle()
-                await self._groups.release(self._lease, died=died)
+                try:
+                    await self._settle()
+                finally:
+                    await self._groups.release(self._lease, died=died)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -140,10 +145,12 @@ class Reader:
     async def _move(self, upto: Position, settled: int) -> None:
         sent = time.monotonic()
         self._careful = self._held(await self._groups.ack(self._lease, upto, settled, self._length))
-        self._at, self._expires = upto, sent + self._length.total_seconds()
+        self._at, self._cursor = upto, max(self._cursor, upto)
+        self._expires = sent + self._length.total_seconds()
 
     async def _refuse(self, refused: Delivery, reason: str) -> None:
-        self._voided = True
+        # First, and whatever becomes of the statements: else a renewal may take what is void for handled.
+        self._cursor = self._at
         await self._settle()
         if refused.replay:
             event_id = refused.logged.event.event_id
@@ -156,7 +163,7 @@ class Reader:
     async def _renew(self) -> None:
         sent = time.monotonic()
         await self._settle()
-        if not len(self._window) and self._cursor > self._at:
+        if self._window.idle and self._cursor > self._at:
             await self._move(self._cursor, 0)  # past what nobody wants, so that it holds the log no longer
         self._replays = self._held(await self._groups.renew(self._lease, self._length)) or self._replays
         self._expires = sent + self._length.total_seconds()

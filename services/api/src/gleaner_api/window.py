@@ -31,6 +31,11 @@ class Window:
     def __len__(self) -> int:
         return len(self._under_way)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way, and all that was acknowledged is written."""
+        return not self._under_way and not self._handled
+
     def add(self, events: Iterable[LoggedEvent], *, tries: int = 0, replay: bool = False) -> list[Delivery]:
         """The events are under way; `tries` are the first one's."""
         made = []
@@ -61,6 +66,10 @@ class Window:
     def holds(self, delivery: Delivery) -> bool:
         """Whether it is under way, not acknowledged nor void."""
         return bool(self._under_way) and self._under_way[0].number <= delivery.number
+
+    def under_way(self) -> list[Delivery]:
+        """What was handed out and is neither acknowledged nor void."""
+        return list(self._under_way)
 
     def handled(self) -> tuple[Delivery, ...]:
         """What was acknowledged and is not written."""

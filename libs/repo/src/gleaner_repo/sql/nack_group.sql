@@ -7,6 +7,9 @@ SET
     tries = tries + 1,
     handed_out = 0,
     available_at = clock_timestamp() + (0.5 + random() / 2) * least($8::interval, $7::interval * 2 ^ least(tries, 20))
-WHERE tenant_id = $1 AND name = $2 AND (lease_token = $3 OR $3::bigint IS NULL AND holder IS NULL)
+WHERE tenant_id = $1 AND name = $2 AND (
+        lease_token = $3
+        OR $3::bigint IS NULL AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+    )
     AND (era, xid, id) = ($4, $5, $6)
 RETURNING tries

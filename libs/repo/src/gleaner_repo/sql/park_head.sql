@@ -5,7 +5,10 @@ WITH reader AS MATERIALIZED (
     SELECT *
     FROM groups
     WHERE groups.tenant_id = $1 AND groups.name = $2 AND groups.tries >= $4
-        AND (groups.lease_token = $3 OR $3::bigint IS NULL AND groups.holder IS NULL)
+        AND (
+            groups.lease_token = $3
+            OR $3::bigint IS NULL AND (groups.lease_expires_at IS NULL OR groups.lease_expires_at < clock_timestamp())
+        )
     FOR NO KEY UPDATE
 ),
 head AS MATERIALIZED (
