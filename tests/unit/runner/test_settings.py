@@ -83,3 +83,10 @@ def test_the_settings_have_the_names_that_operators_know() -> None:
         "REAPER_SWEEP_INTERVAL_S": "60",
     }
     assert {name: f"{float(DEFAULTS[name]):g}" for name in known} == known
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e15"])
+async def test_seconds_without_end_are_refused_by_name(value: str) -> None:
+    told = await refusal("gleaner-worker", GLEANER_ASYNC_TIMEOUT_S=value)
+
+    assert "GLEANER_ASYNC_TIMEOUT_S: is no number of seconds up to 315,360,000, ten years" in told

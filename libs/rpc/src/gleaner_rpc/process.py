@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -18,6 +19,7 @@ from gleaner_telemetry import CannotBeScraped
 
 S = TypeVar("S", bound=BaseSettings)
 _OBJECTS_BETWEEN_LOOKS = 20_000
+_LONGEST_S = 315_360_000
 
 
 def run_service(name: str, what: str, settings: type[S], main: Callable[[S], Awaitable[None]]) -> None:
@@ -45,6 +47,9 @@ class SettingsDoNotFit(Exception):
 
 def read_settings(settings: type[S]) -> S:
     """The settings, and the files they name can be used. Raises SettingsDoNotFit."""
+    if endless := [name for name, value in os.environ.items() if _is_endless(name.upper(), value)]:
+        lines = "\n".join(f"  {name}: is no number of seconds up to {_LONGEST_S:,}, ten years" for name in endless)
+        raise SettingsDoNotFit(f"the settings do not fit\n{lines}")
     try:
         read = settings()
         check_files(read)
@@ -53,6 +58,15 @@ def read_settings(settings: type[S]) -> S:
     except UnfitCertificates as error:
         raise SettingsDoNotFit(f"the settings do not fit\n  {error}") from None
     return read
+
+
+def _is_endless(name: str, value: str) -> bool:
+    if not name.startswith("GLEANER_") or not name.endswith("_S"):
+        return False
+    try:
+        return not abs(float(value)) <= _LONGEST_S  # what is no number at all, either
+    except ValueError:
+        return False  # told with the rest
 
 
 def described(error: ValidationError) -> str:
