@@ -48,7 +48,7 @@ GUARDS = {
     TENANT: "it is the caller's tenant's",
     LAPSED: "its lease ran out, and the leg may lose another",
     WORN_OUT: "its lease ran out, and the leg may lose no more",
-    OVER: "it is over and the tenant's",
+    OVER: "it is over, in the series that was asked about if one was, and the tenant's",
     REFINEMENT_OVER: "its refinement failed or was cancelled, and it is the tenant's",
 }
 STAMPS = {

@@ -20,9 +20,11 @@ from gleaner.v1 import jobs_pb2 as pb
 from gleaner.v1.extraction_pb2_grpc import ExtractionServiceStub
 from gleaner.v1.jobs_pb2_grpc import JobServiceStub
 from gleaner_core.errors import DocumentEncrypted, GleanerError, NoRoom
+from gleaner_repo import DatabaseSettings, JobRepository, open_database
 from gleaner_rpc import GrpcSettings, build_server
 from support.api import API, RESULT
 from support.grpc_errors import reason, refused
+from support.jobs import submitted
 from support.requests import a_request, a_submit
 from support.service_process import ServiceProcess, running
 
@@ -117,6 +119,16 @@ async def test_sigterm_flips_health_ends_streams_and_answers_who_waits(database_
         assert await process.ended() == 0
 
     assert (ended.code(), reason(ended)) == (Code.UNAVAILABLE, "DRAINING")
+    assert (answered.code(), reason(answered)) == (Code.UNAVAILABLE, "DRAINING")
+
+
+async def test_a_result_may_be_waited_for_longer_than_other_calls_may_take(database_url: str) -> None:
+    async with open_database(DatabaseSettings(database_url=database_url)) as database:
+        [job_id] = await submitted(JobRepository(database))
+    async with api(database_url, GLEANER_CALL_LIMIT_S="0.5") as (_, channel):
+        request = pb.GetJobResultRequest(name=f"jobs/{job_id}", wait_timeout=Duration(seconds=1))
+        answered = await refused(JobServiceStub(channel).GetJobResult(request))
+
     assert (answered.code(), reason(answered)) == (Code.FAILED_PRECONDITION, "RESULT_NOT_READY")
 
 

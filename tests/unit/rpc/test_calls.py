@@ -42,6 +42,7 @@ ROWS: list[tuple[GleanerError, Code, str]] = [
     (errors.Unavailable(), Code.UNAVAILABLE, "DATABASE_UNAVAILABLE"),
     (errors.PeerUnavailable("the worker"), Code.UNAVAILABLE, "SERVICE_UNAVAILABLE"),
     (errors.Draining(), Code.UNAVAILABLE, "DRAINING"),
+    (errors.StreamLimit(), Code.UNAVAILABLE, "STREAM_LIMIT"),
     (errors.DocumentEncrypted("x"), Code.FAILED_PRECONDITION, "DOCUMENT_ENCRYPTED"),
     (errors.ModelRefused("x"), Code.FAILED_PRECONDITION, "MODEL_REFUSED"),
     (errors.ModelRejected("x"), Code.FAILED_PRECONDITION, "MODEL_REJECTED"),
@@ -93,7 +94,7 @@ async def test_a_bug_is_internal_and_told_to_the_log_alone(
     assert "secret" not in str(answer.debug_error_string()) + str(answer.details())
     told = detail(answer, error_details_pb2.RequestInfo)
     assert told is not None
-    [record] = [record for record in caplog.records if record.exc_info]
+    [record] = [record for record in caplog.records if record.name == "gleaner_rpc.concerns"]
     assert vars(record)["request_id"] == told.request_id
 
 

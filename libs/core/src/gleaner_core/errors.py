@@ -188,6 +188,13 @@ class Draining(Unavailable):
         super().__init__("this server, which is about to end,")
 
 
+class StreamLimit(Unavailable):
+    """The stream has lasted as long as one may; another one goes on where it ended."""
+
+    def __init__(self) -> None:
+        super().__init__("this stream, which has lasted as long as one may,", timedelta(0))
+
+
 class DeadlinePassed(GleanerError):
     """The call took longer than its deadline, or than the server allows."""
 

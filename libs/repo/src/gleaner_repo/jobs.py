@@ -142,14 +142,15 @@ class JobRepository:
                 return records.moved(MOVES[move], rows[0])
         return None
 
-    async def retry(self, tenant_id: str, job_id: UUID) -> MovedJob | None:
+    async def retry(self, tenant_id: str, job_id: UUID, series: int | None = None) -> MovedJob | None:
         """FAILED or CANCELLED -> QUEUED, refinement FAILED or CANCELLED -> PARTIAL_SUCCEEDED: the next series.
 
-        Returns None if the job is alive, succeeded, or somebody else was faster.
+        With `series` only after that one: then it is safe to repeat. Returns None if the job is alive, succeeded, or
+        somebody else was faster.
         """
         for move in ("retry_job", "retry_bbox_refine"):
             try:
-                rows = await self._database.fetch(STATEMENTS[move], [job_id], tenant_id)
+                rows = await self._database.fetch(STATEMENTS[move], [job_id], tenant_id, series)
             except asyncpg.UniqueViolationError:  # decided on a snapshot from before another retry
                 return None
             if rows:

@@ -152,11 +152,15 @@ MOVES = {move.name: move for move in (
 # fmt: on
 
 
-def states_after(event: str, leg: int) -> tuple[State, Refinement | None]:
-    """What a job is right after an event: its state, and that of its refinement."""
+def states_after(event: str, leg: int) -> tuple[State | None, Refinement | None]:
+    """What a job is right after an event: its state, and that of its refinement. Of one that a later version wrote,
+    during its roll-out, that is not known.
+    """
     if event == "job.submitted":
         return State.QUEUED, None
-    move = next(move for move in MOVES.values() if (move.event, move.leg) == (event, leg))
+    move = next((move for move in MOVES.values() if (move.event, move.leg) == (event, leg)), None)
+    if move is None:
+        return None, None
     waiting = {State.PARTIAL_SUCCEEDED: Refinement.PENDING, State.REFINING_BBOXES: Refinement.RUNNING}
     return move.to_state, move.refinement if move.ends else waiting.get(move.to_state)
 
@@ -305,7 +309,8 @@ SELECT {_MOVED} FROM moved"""
 def ended(move: Move) -> str:
     """Make `move` for jobs of a tenant that are over: the row comes back from the newest outcome, token and seq kept.
 
-    $1 uuid[]: jobs; $2 text: the tenant. Traps: from a stale snapshot this fails on the event's (job, seq), which
+    $1 uuid[]: jobs; $2 text: the tenant; $3 smallint: the series that is over, or null for whichever is the newest: who
+    asks again because an answer was lost begins no second one. Traps: from a stale snapshot this fails on the event's (job, seq), which
     counts as a lost race. And the job's row is locked, for a deletion under way cannot see the row that comes back.
     """
     return f"""WITH chosen AS MATERIALIZED (
@@ -318,6 +323,7 @@ def ended(move: Move) -> str:
         SELECT FROM jobs WHERE jobs.tenant_id = ended.tenant_id AND jobs.id = ended.job_id FOR KEY SHARE
     ) AS kept
     WHERE ended.tenant_id = $2 AND ended.state IN ({_names(move.from_states)}) AND {move.guard}
+        AND ($3::smallint IS NULL OR ended.series = $3)
         AND (SELECT count(*) FROM queue WHERE queue.ready IN (false, true) AND queue.id = ended.job_id) = 0
 ),
 moved AS (

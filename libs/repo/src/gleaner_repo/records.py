@@ -78,7 +78,7 @@ def job(row: asyncpg.Record) -> Job:
 
 def event(row: asyncpg.Record) -> Event:
     """The event in a row that has all columns of one."""
-    name = moves.EVENT_NAMES[row["type"]]
+    name = moves.EVENT_NAMES.get(row["type"], f"job.unknown_{row['type']}")
     state, refinement = moves.states_after(name, row["leg"])
     cancelled = name in ("job.cancelled", "job.refinement_cancelled")
     return Event(

@@ -149,7 +149,9 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A move of a job, as it was written with it. `event_id` is the webhook-id of what it sends."""
+    """A move of a job, as it was written with it. `event_id` is the webhook-id of what it sends; `state` is None if a
+    later version wrote it, whose moves are not known here.
+    """
 
     job_id: UUID
     seq: int
@@ -160,7 +162,7 @@ class Event:
     attempt: int
     final: bool
     at: datetime
-    state: State
+    state: State | None
     refinement: Refinement | None
     error: JobError | None
     reason: str | None

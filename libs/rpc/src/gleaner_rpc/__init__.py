@@ -3,6 +3,7 @@
 from gleaner_rpc.calls import Context
 from gleaner_rpc.channels import Peers, addresses, open_channel
 from gleaner_rpc.concerns import tenant, told
+from gleaner_rpc.limits import Places
 from gleaner_rpc.offers import Offers
 from gleaner_rpc.server import CannotListen, Server, build_server, serve
 from gleaner_rpc.settings import ChannelSettings, ChannelTlsSettings, GrpcSettings, Seconds, ServerTlsSettings
@@ -16,6 +17,7 @@ __all__ = [
     "GrpcSettings",
     "Offers",
     "Peers",
+    "Places",
     "Seconds",
     "Server",
     "ServerTlsSettings",

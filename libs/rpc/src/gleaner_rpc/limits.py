@@ -1,7 +1,7 @@
 """What bounds a call: whether it is let in, how long it may take, and that it ends when the server does."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 
 from gleaner_core.errors import DeadlinePassed, Draining, GleanerError, NoRoom
@@ -10,20 +10,54 @@ from gleaner_rpc.settings import GrpcSettings
 _LAST_WORD_S = 0.5  # for streams to end in their own words when the server drains
 
 
+class Places:
+    """So many calls at a time hold a document or a result. Who has a place keeps it until the answer is written."""
+
+    def __init__(self, settings: GrpcSettings) -> None:
+        self._free = asyncio.Semaphore(settings.max_document_rpcs)
+        self._patience_s = settings.admission_wait.total_seconds()
+
+    async def take(self) -> None:
+        """The call of the current task has a place, until the task ends. Raises NoRoom if none gets free in time."""
+        if self._free.locked():
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await self._free.acquire()
+            except TimeoutError:
+                raise NoRoom from None
+        else:
+            await self._free.acquire()
+        _at_end(self._left)
+
+    def _left(self, _: object) -> None:
+        self._free.release()
+
+
+def _at_end(left: Callable[[object], None]) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.add_done_callback(left)
+
+
 class Gate:
     """Counts the calls of a server, lets in what it has room for, and none any more once it drains.
 
-    `heavy` are methods whose requests carry documents: they have a limit of their own, and wait at the gate, before
-    their body is read, so that the memory of a server is bounded. `limits` are methods that may take longer, or less
-    long, than others.
+    `heavy` are methods whose requests carry documents: they take one of the `places`, and wait for it at the gate,
+    before their body is read, so that the memory of a server is bounded. `limits` are methods that may take longer, or
+    less long, than others.
     """
 
     def __init__(
-        self, settings: GrpcSettings, *, heavy: Collection[str] = (), limits: Mapping[str, timedelta] | None = None
+        self,
+        settings: GrpcSettings,
+        *,
+        places: Places | None = None,
+        heavy: Collection[str] = (),
+        limits: Mapping[str, timedelta] | None = None,
     ) -> None:
         self._settings = settings
         self._heavy = frozenset(heavy)
-        self._heavy_slots = asyncio.Semaphore(settings.max_document_rpcs)
+        self._places = places or Places(settings)
         self._limits = dict(limits or {})
         self._running = 0
         self._idle = asyncio.Event()
@@ -45,24 +79,11 @@ class Gate:
             raise Draining
         if self._running >= self._settings.max_concurrent_rpcs:
             raise NoRoom
-        task = asyncio.current_task()
-        assert task is not None
         self._running += 1
         self._idle.clear()
-        task.add_done_callback(self._left)
+        _at_end(self._left)
         if method in self._heavy:
-            if self._heavy_slots.locked():
-                try:
-                    async with asyncio.timeout(self._settings.admission_wait.total_seconds()):
-                        await self._heavy_slots.acquire()
-                except TimeoutError:
-                    raise NoRoom from None
-            else:
-                await self._heavy_slots.acquire()
-            task.add_done_callback(self._left_heavy)
-
-    def _left_heavy(self, _: object) -> None:
-        self._heavy_slots.release()
+            await self._places.take()
 
     def _left(self, _: object) -> None:
         self._running -= 1

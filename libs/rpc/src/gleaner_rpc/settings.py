@@ -114,7 +114,7 @@ class GrpcSettings(BaseSettings):
     max_document_rpcs: int = Field(
         default=16,
         ge=1,
-        description="Calls with documents at the same time; others wait before their body is read. "
+        description="Calls with documents or results at the same time; others wait before the body is read. "
         "Bounds memory: this times three times the largest message.",
     )
     admission_wait: Seconds = Field(

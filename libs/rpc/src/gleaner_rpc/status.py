@@ -52,6 +52,7 @@ TABLE: dict[type[GleanerError], Row] = {
     errors.Unavailable:       Row(Code.UNAVAILABLE,         "DATABASE_UNAVAILABLE", retry=True),
     errors.PeerUnavailable:   Row(Code.UNAVAILABLE,         "SERVICE_UNAVAILABLE", retry=True),
     errors.Draining:          Row(Code.UNAVAILABLE,         "DRAINING", retry=True),
+    errors.StreamLimit:       Row(Code.UNAVAILABLE,         "STREAM_LIMIT", retry=True),
     # Work that a synchronous call asked for. The same reasons stand in a job's `error`.
     errors.DocumentError:     Row(Code.FAILED_PRECONDITION, "{reason}"),
     errors.ModelRefused:      Row(Code.FAILED_PRECONDITION, "{reason}"),

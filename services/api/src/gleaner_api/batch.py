@@ -9,7 +9,6 @@ from gleaner_api import messages
 from gleaner_api.patience import patiently
 from gleaner_api.submission import Prepared, Submission
 from gleaner_api.validation import RequestCheck
-from gleaner_core.errors import JobNotFound
 from gleaner_repo import Job, JobRepository, Submitted
 from gleaner_rpc import Offers, told
 
@@ -48,9 +47,13 @@ class Batches:
             for _ in range(min(_HANDS, len(requests))):
                 hands.create_task(prepare())
         answers.update(zip(prepared, await self._submission.store_all(list(prepared.values())), strict=True))
+        there = await self._those_there_before(tenant_id, answers.values())
+        while gone := [number for number, answer in answers.items() if _is_gone(answer, there)]:
+            again = await self._submission.store_all([prepared[number] for number in gone])
+            answers.update(zip(gone, again, strict=True))
+            there = await self._those_there_before(tenant_id, answers.values())
         if created := sum(isinstance(answer, Submitted) and answer.created for answer in answers.values()):
             self._offers(created)
-        there = await self._those_there_before(tenant_id, answers.values())
         response = pb.BatchSubmitJobsResponse()
         for number, request in enumerate(requests):
             _tell(response.results.add(), request, answers[number], there)
@@ -59,15 +62,19 @@ class Batches:
     async def _those_there_before(
         self, tenant_id: str, answers: Iterable[Submitted | BaseException]
     ) -> dict[UUID, Job | Exception]:
-        """The jobs that earlier submits made, or why they cannot be told."""
+        """The jobs that earlier submits made, or why they cannot be told. What is missing was deleted since."""
         ids = {answer.id for answer in answers if isinstance(answer, Submitted) and not answer.created}
         if not ids:
             return {}
         try:
-            found = await patiently(lambda: self._jobs.get(tenant_id, ids))
+            return dict(await patiently(lambda: self._jobs.get(tenant_id, ids)))
         except Exception as error:
             return dict.fromkeys(ids, error)
-        return {job_id: found.get(job_id) or JobNotFound(str(job_id)) for job_id in ids}
+
+
+def _is_gone(answer: Submitted | BaseException, there: dict[UUID, Job | Exception]) -> bool:
+    """Whether the job that had the request was deleted meanwhile: nobody has it now."""
+    return isinstance(answer, Submitted) and not answer.created and answer.id not in there
 
 
 def _tell(

@@ -14,6 +14,7 @@ from gleaner_api.servicers import (
     VersionServicer,
     WebhookServicer,
 )
+from gleaner_api.servicers.jobs import LONGEST_WAIT
 from gleaner_api.settings import ApiSettings
 from gleaner_api.submission import Submission
 from gleaner_api.validation import DocumentCheck, RequestCheck
@@ -29,12 +30,13 @@ from gleaner_repo import (
     SubmitCoalescer,
     open_database,
 )
-from gleaner_rpc import Offers, Peers, addresses, build_server, serve
+from gleaner_rpc import Offers, Peers, Places, addresses, build_server, serve
 from gleaner_rpc.process import run_service
 from gleaner_telemetry import DatabaseMetrics, installed, measuring, metrics, observe_children
 
 SUBMIT = "/gleaner.v1.JobService/SubmitJob"
 BATCH_SUBMIT = "/gleaner.v1.JobService/BatchSubmitJobs"
+GET_RESULT = "/gleaner.v1.JobService/GetJobResult"
 WATCH = "/gleaner.v1.JobService/WatchJob"
 SUBSCRIBE = "/gleaner.v1.EventService/SubscribeEvents"
 STREAM_IS_ACTIVE = "/externalscaler.ExternalScaler/StreamIsActive"
@@ -63,10 +65,11 @@ async def main(settings: ApiSettings) -> None:
         events = EventServicer(
             groups=GroupRepository(database, max_tries=settings.group_max_tries),
             lease=settings.group_lease,
-            limit=settings.watch_limit,
+            limit=settings.stream_limit,
         )
         figures = Figures(backlogs.latest, LagRepository(database).read, settings.queue_metrics_interval)
         offers = Offers(workers, settings.channels)
+        places = Places(settings.grpc)
         check = RequestCheck(
             DocumentCheck(reader),
             extractors=settings.extractor_names,
@@ -82,19 +85,21 @@ async def main(settings: ApiSettings) -> None:
                 check=check,
                 tailer=tailer,
                 offers=offers,
+                places=places,
+                longest=settings.stream_limit,
             ),
             ExtractionServicer(check=check, workers=workers),
             events,
             WebhookServicer(DeliveryRepository(database)),
-            # A connection lasts twice its age at most, and its streams no longer.
-            ScalerServicer(backlogs, longest=min(settings.grpc.max_connection_age, settings.watch_limit)),
+            ScalerServicer(backlogs, longest=settings.stream_limit),
             VersionServicer(extractors=settings.extractor_names),
+            places=places,
             heavy={SUBMIT, BATCH_SUBMIT, EXTRACT, VALIDATE},
             limits={
                 EXTRACT: settings.sync_limit,
-                WATCH: settings.watch_limit,
-                SUBSCRIBE: 2 * settings.watch_limit,
-                STREAM_IS_ACTIVE: 2 * settings.watch_limit,  # it ends by itself before
+                GET_RESULT: settings.grpc.call_limit + LONGEST_WAIT,
+                # They end by themselves before.
+                **dict.fromkeys((WATCH, SUBSCRIBE, STREAM_IS_ACTIVE), 2 * settings.stream_limit),
             },
             check_themselves={SUBMIT, BATCH_SUBMIT, EXTRACT},
         )

@@ -84,6 +84,8 @@ def delivery(found: Delivery) -> webhooks_pb2.Delivery:
 
 def after(found: Job, made: Event) -> Job:
     """The job as the move left it. What the event does not tell stays: the lapses, and when it may be taken again."""
+    if made.state is None:
+        return replace(found, seq=made.seq)
     started = made.state is State.RUNNING or made.refinement is Refinement.RUNNING
     return replace(
         found,

@@ -46,7 +46,8 @@ class ApiSettings(BaseSettings):
     watch_limit: Seconds = Field(
         default=timedelta(hours=1),
         validation_alias="GLEANER_WATCH_LIMIT_S",
-        description="Longest a WatchJob or SubscribeEvents stream lasts before it has to be taken up again.",
+        description="Longest a WatchJob or SubscribeEvents stream lasts before it has to be taken up again; never"
+        " longer than GLEANER_MAX_CONNECTION_AGE_S.",
     )
     group_lease: Seconds = Field(
         default=timedelta(seconds=15),
@@ -80,6 +81,11 @@ class ApiSettings(BaseSettings):
         if self.grpc.max_message_bytes > self.channels.max_message_bytes:
             raise ValueError("GLEANER_MAX_MESSAGE_BYTES must be the same for servers and channels")
         return self
+
+    @property
+    def stream_limit(self) -> timedelta:
+        """Longest a stream lasts: its connection is cut when it is twice its age, and that would be nobody's doing."""
+        return min(self.grpc.max_connection_age, self.watch_limit)
 
     @property
     def signs_webhooks(self) -> bool:

@@ -518,7 +518,7 @@ class ListJobsRequest(_message.Message):
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many at most, 1 to 1,000; 0 for 50."""
+    """How many at most, 1 to 1,000; 0 for 50. A page is shorter where its jobs have much metadata."""
     page_token: _builtins.str
     """`next_page_token` of the page before; the filter must be the same."""
     request_id: _builtins.str

@@ -168,7 +168,8 @@ class JobServiceServicer:
         call waits for it.
 
         Errors: NOT_FOUND; FAILED_PRECONDITION if there is no result (yet): RESULT_NOT_READY with
-        RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason.
+        RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; UNAVAILABLE if the server drains while
+        the call waits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,7 +180,8 @@ class JobServiceServicer:
         that ends it. A broken stream is taken up again with `after_seq`. Of a job that was over for so long
         that its events are not kept any more, the first message is all there is.
 
-        Errors: NOT_FOUND; UNAVAILABLE while the server drains: take it up again.
+        Errors: NOT_FOUND; UNAVAILABLE while the server drains, or after GLEANER_WATCH_LIMIT_S: take it up
+        again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -85,14 +85,16 @@ class JobServiceStub:
     call waits for it.
 
     Errors: NOT_FOUND; FAILED_PRECONDITION if there is no result (yet): RESULT_NOT_READY with
-    RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason.
+    RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; UNAVAILABLE if the server drains while
+    the call waits.
     """
     WatchJob: _grpc.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]
     """Streams a job's changes: first the job as it is, then one message for each move, until the move
     that ends it. A broken stream is taken up again with `after_seq`. Of a job that was over for so long
     that its events are not kept any more, the first message is all there is.
 
-    Errors: NOT_FOUND; UNAVAILABLE while the server drains: take it up again.
+    Errors: NOT_FOUND; UNAVAILABLE while the server drains, or after GLEANER_WATCH_LIMIT_S: take it up
+    again.
     """
 
 @_typing.type_check_only
@@ -152,14 +154,16 @@ class JobServiceAsyncStub(JobServiceStub):
     call waits for it.
 
     Errors: NOT_FOUND; FAILED_PRECONDITION if there is no result (yet): RESULT_NOT_READY with
-    RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason.
+    RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; UNAVAILABLE if the server drains while
+    the call waits.
     """
     WatchJob: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Streams a job's changes: first the job as it is, then one message for each move, until the move
     that ends it. A broken stream is taken up again with `after_seq`. Of a job that was over for so long
     that its events are not kept any more, the first message is all there is.
 
-    Errors: NOT_FOUND; UNAVAILABLE while the server drains: take it up again.
+    Errors: NOT_FOUND; UNAVAILABLE while the server drains, or after GLEANER_WATCH_LIMIT_S: take it up
+    again.
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -264,7 +268,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         call waits for it.
 
         Errors: NOT_FOUND; FAILED_PRECONDITION if there is no result (yet): RESULT_NOT_READY with
-        RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason.
+        RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; UNAVAILABLE if the server drains while
+        the call waits.
         """
 
     @_abc_1.abstractmethod
@@ -277,7 +282,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         that ends it. A broken stream is taken up again with `after_seq`. Of a job that was over for so long
         that its events are not kept any more, the first message is all there is.
 
-        Errors: NOT_FOUND; UNAVAILABLE while the server drains: take it up again.
+        Errors: NOT_FOUND; UNAVAILABLE while the server drains, or after GLEANER_WATCH_LIMIT_S: take it up
+        again.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

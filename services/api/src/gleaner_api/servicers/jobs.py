@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -27,13 +29,22 @@ from gleaner_core.errors import (
     JobNotRetryable,
     NoResult,
     ResultNotReady,
+    StreamLimit,
+    Unavailable,
 )
 from gleaner_core.states import Refinement, State
 from gleaner_repo import Job, JobFilter, JobRepository
-from gleaner_rpc import Context, Offers, tenant
+from gleaner_repo.jobs import NEWEST
+from gleaner_rpc import Context, Offers, Places, tenant
+
+LONGEST_WAIT = timedelta(seconds=60)
+"""How long a GetJobResult may wait, by the rules in the proto."""
 
 _PAGE_SIZE = 50
+_PAGE_BYTES = 4 << 20
+_AT_A_TIME = 100
 _SIGN_OF_LIFE_S = 15.0
+_AT_WORK = frozenset({State.RUNNING, State.REFINING_BBOXES})
 _WITH_VALUES = frozenset({State.PARTIAL_SUCCEEDED, State.REFINING_BBOXES, State.SUCCEEDED})
 
 
@@ -41,9 +52,19 @@ class JobServicer(JobServiceServicer):
     """Runs extractions in the background."""
 
     def __init__(
-        self, *, jobs: JobRepository, submission: Submission, check: RequestCheck, tailer: Tailer, offers: Offers
+        self,
+        *,
+        jobs: JobRepository,
+        submission: Submission,
+        check: RequestCheck,
+        tailer: Tailer,
+        offers: Offers,
+        places: Places,
+        longest: timedelta,
     ) -> None:
         self._jobs = jobs
+        self._places = places
+        self._longest_s = longest.total_seconds()
         self._submission = submission
         self._check = check
         self._tailer = tailer
@@ -70,36 +91,40 @@ class JobServicer(JobServiceServicer):
         """A page of jobs."""
         size = request.page_size or _PAGE_SIZE
         below = paging.position(request, tenant(context))
-        start = {} if below is None else {"below": below[0]}
-        found = await self._jobs.list_page(tenant(context), _filter(request), limit=size + 1, **start)
-        page = found[:size]
-        token = paging.next_token(request, tenant(context), page[-1].id) if len(found) > size else ""
+        await self._places.take()
+        page, more = await self._page(tenant(context), _filter(request), NEWEST if below is None else below[0], size)
+        token = paging.next_token(request, tenant(context), page[-1].id) if more else ""
         return pb.ListJobsResponse(jobs=[messages.job(job) for job in page], next_page_token=token)
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> pb.CancelJobResponse:
         """The job, cancelled now or before."""
         tenant_id, job_id = tenant(context), names.job_id(request.name)
-        await patiently(
-            lambda: self._jobs.mark_cancelled(tenant_id, job_id, running=request.allow_running, reason=request.reason)
-        )
-        # Only now read why nothing was changed, if nothing was.
-        job = await self._found(tenant_id, job_id)
-        if State.CANCELLED not in (job.state, job.refinement):
-            raise JobNotCancellable(str(job_id), job.state)
-        return pb.CancelJobResponse(job=messages.job(job))
+        while True:
+            cancelled = await patiently(
+                lambda: self._jobs.mark_cancelled(
+                    tenant_id, job_id, running=request.allow_running, reason=request.reason
+                )
+            )
+            # Only now read why nothing was changed, if nothing was.
+            job = await self._found(tenant_id, job_id)
+            if cancelled or State.CANCELLED in (job.state, job.refinement):
+                return pb.CancelJobResponse(job=messages.job(job))
+            if job.over or (job.state in _AT_WORK and not request.allow_running):
+                raise JobNotCancellable(str(job_id), job.state)
+            # It was at work when it was asked, and waits again.
 
     async def RetryJob(self, request: pb.RetryJobRequest, context: Context) -> pb.RetryJobResponse:
         """The job, alive now or before."""
         tenant_id, job_id = tenant(context), names.job_id(request.name)
-        while True:
-            if await patiently(lambda: self._jobs.retry(tenant_id, job_id)):
-                self._offers()
-            job = await self._found(tenant_id, job_id)
-            if not job.over:
-                return pb.RetryJobResponse(job=messages.job(job))
-            if job.state is State.SUCCEEDED:
-                raise JobNotRetryable(str(job_id), job.state)
-            # Over again already, or it was alive when it was asked.
+        job = await self._found(tenant_id, job_id)
+        if job.over and job.state is State.SUCCEEDED:
+            raise JobNotRetryable(str(job_id), job.state)
+        if job.over:
+            ended = job.series
+            await patiently(lambda: self._jobs.retry(tenant_id, job_id, ended))
+            job = await self._found(tenant_id, job_id)  # in its next series, whoever began it, and perhaps over again
+            self._offers()
+        return pb.RetryJobResponse(job=messages.job(job))
 
     async def DeleteJob(self, request: pb.DeleteJobRequest, context: Context) -> pb.DeleteJobResponse:
         """Nothing: the job is gone."""
@@ -120,6 +145,7 @@ class JobServicer(JobServiceServicer):
         job = await self._found(tenant_id, job_id)
         if (seconds := request.wait_timeout.ToTimedelta().total_seconds()) and not _has_come(job, request.wait_for):
             await self._wait(job, request.wait_for, seconds)
+        await self._places.take()
         job, result = await self._result(tenant_id, job_id)
         if result is None:
             raise _why_none(job)
@@ -132,12 +158,18 @@ class JobServicer(JobServiceServicer):
         if job.over and not await self._jobs.events_of({job.id: max(request.after_seq, job.seq - 1)}):
             return  # all was seen, or its events are not kept any more
         now = job.seq
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._longest_s
         async with self._tailer.following(job.id, request.after_seq) as moves:
             while True:
+                if (left := until - clock()) <= 0:
+                    raise StreamLimit
                 try:
-                    async with asyncio.timeout(_SIGN_OF_LIFE_S):
+                    async with asyncio.timeout(min(left, _SIGN_OF_LIFE_S)):
                         event = await moves.next()
                 except TimeoutError:
+                    if await self._was_seen_to_its_end(job, moves.after):
+                        return
                     yield pb.WatchJobResponse()
                     continue
                 if event is None:
@@ -149,12 +181,41 @@ class JobServicer(JobServiceServicer):
 
     async def _submit(self, tenant_id: str, request: pb.SubmitJobRequest, job: pb.Job) -> None:
         """Tells of the job that has the request. Raises InvalidRequest with all findings, or KeyReused."""
-        answer = await self._submission.store(tenant_id, request, await self._check.admitted(request))
-        if answer.created:
-            self._offers()
-            messages.submitted(job, request, answer.id, answer.created_at)
-        else:
-            job.CopyFrom(messages.job(await patiently(lambda: self._found(tenant_id, answer.id))))
+        digests = await self._check.admitted(request)
+        while True:
+            answer = await self._submission.store(tenant_id, request, digests)
+            if answer.created:
+                self._offers()
+                messages.submitted(job, request, answer.id, answer.created_at)
+                return
+            with suppress(JobNotFound):  # deleted since: nobody has the request now
+                job.CopyFrom(messages.job(await patiently(partial(self._found, tenant_id, answer.id))))
+                return
+
+    async def _page(self, tenant_id: str, only: JobFilter, below: UUID, size: int) -> tuple[list[Job], bool]:
+        """The jobs of a page, fewer where what is to be shown of them is much; and whether more come after it."""
+        page: list[Job] = []
+        room = _PAGE_BYTES
+        while True:
+            limit = min(_AT_A_TIME, size + 1 - len(page))
+            found = await self._jobs.list_page(tenant_id, only, below=below, limit=limit)
+            for job in found:
+                if len(page) == size or (page and room < len(job.about)):
+                    return page, True
+                page.append(job)
+                room -= len(job.about)
+            if len(found) < limit:
+                return page, False
+            below = page[-1].id
+
+    async def _was_seen_to_its_end(self, job: Job, seq: int) -> bool:
+        """Whether who has seen a job's moves up to a seq has seen the last one, which may not be known as such: a
+        failover that loses some has their seqs used anew, and a later version may have other ends."""
+        try:
+            now = await self._found(job.tenant_id, job.id)
+        except Unavailable:
+            return False
+        return now.over and now.seq <= seq
 
     async def _found(self, tenant_id: str, job_id: UUID) -> Job:
         job = (await self._jobs.get(tenant_id, [job_id])).get(job_id)
@@ -163,10 +224,12 @@ class JobServicer(JobServiceServicer):
         return job
 
     async def _wait(self, job: Job, wait_for: pb.WaitFor.ValueType, seconds: float) -> None:
-        """Returns when what is waited for has come, or the time is over, or the process ends."""
+        """Returns when what is waited for has come, or the time is over. Raises Draining."""
         try:
             async with asyncio.timeout(seconds), self._tailer.following(job.id, job.seq) as moves:
-                while (event := await moves.next()) is not None:
+                while True:
+                    if (event := await moves.next()) is None:
+                        raise Draining
                     job = messages.after(job, event)
                     if _has_come(job, wait_for):
                         return
