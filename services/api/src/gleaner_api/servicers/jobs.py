@@ -189,7 +189,7 @@ class JobServicer(JobServiceServicer):
                 messages.submitted(job, request, answer.id, answer.created_at)
                 return
             with suppress(JobNotFound):  # deleted since: nobody has the request now
-                job.CopyFrom(messages.job(await patiently(partial(self._found, tenant_id, answer.id))))
+                job.CopyFrom(messages.job(await self._found(tenant_id, answer.id)))
                 return
 
     async def _page(self, tenant_id: str, only: JobFilter, below: UUID, size: int) -> tuple[list[Job], bool]:
@@ -198,7 +198,7 @@ class JobServicer(JobServiceServicer):
         room = _PAGE_BYTES
         while True:
             limit = min(_AT_A_TIME, size + 1 - len(page))
-            found = await self._jobs.list_page(tenant_id, only, below=below, limit=limit)
+            found = await patiently(partial(self._jobs.list_page, tenant_id, only, below=below, limit=limit))
             for job in found:
                 if len(page) == size or (page and room < len(job.about)):
                     return page, True
@@ -212,13 +212,15 @@ class JobServicer(JobServiceServicer):
         """Whether who has seen a job's moves up to a seq has seen the last one, which may not be known as such: a
         failover that loses some has their seqs used anew, and a later version may have other ends."""
         try:
-            now = await self._found(job.tenant_id, job.id)
+            now = (await self._jobs.get(job.tenant_id, [job.id])).get(job.id)
         except Unavailable:
             return False
+        if now is None:
+            raise JobNotFound(str(job.id))
         return now.over and now.seq <= seq
 
     async def _found(self, tenant_id: str, job_id: UUID) -> Job:
-        job = (await self._jobs.get(tenant_id, [job_id])).get(job_id)
+        job = (await patiently(lambda: self._jobs.get(tenant_id, [job_id]))).get(job_id)
         if job is None:
             raise JobNotFound(str(job_id))
         return job
@@ -240,7 +242,7 @@ class JobServicer(JobServiceServicer):
         """Job and result of the same moment."""
         job = await self._found(tenant_id, job_id)
         while True:
-            result = await self._jobs.result(tenant_id, job_id)
+            result = await patiently(lambda: self._jobs.result(tenant_id, job_id))
             again = await self._found(tenant_id, job_id)
             if again.seq == job.seq:
                 return job, result
