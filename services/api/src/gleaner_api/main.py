@@ -23,6 +23,7 @@ from gleaner_repo import (
     BacklogRepository,
     DeliveryRepository,
     DocumentRepository,
+    EndpointRepository,
     GroupRepository,
     JobRepository,
     LagRepository,
@@ -85,7 +86,11 @@ async def main(settings: ApiSettings) -> None:
             ),
             ExtractionServicer(check=check, workers=workers),
             events,
-            WebhookServicer(DeliveryRepository(database)),
+            WebhookServicer(
+                endpoints=EndpointRepository(database),
+                deliveries=DeliveryRepository(database),
+                allow_private=settings.webhook_allow_private,
+            ),
             # A connection lasts twice its age at most, and its streams no longer.
             ScalerServicer(backlogs, longest=min(settings.grpc.max_connection_age, settings.watch_limit)),
             VersionServicer(extractors=settings.extractor_names),
