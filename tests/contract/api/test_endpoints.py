@@ -58,7 +58,7 @@ async def test_only_who_makes_an_endpoint_is_shown_its_secret(webhooks: WebhookS
 
     assert answer.secret.startswith("whsec_")
     assert len(base64.b64decode(answer.secret.removeprefix("whsec_"), validate=True)) == 32
-    assert (told.url, told.event_types, told.description) == (URL, ["job.failed", "job.succeeded"], "billing")
+    assert (told.url, list(told.event_types), told.description) == (URL, ["job.failed", "job.succeeded"], "billing")
     assert (told.disabled, told.HasField("disable_time"), told.HasField("create_time")) == (False, False, True)
     assert got.endpoint == told
     assert list(listed.endpoints) == [told]
@@ -141,7 +141,7 @@ async def test_an_update_changes_what_its_mask_names(webhooks: WebhookServiceAsy
     )
 
     assert (renamed.endpoint.description, renamed.endpoint.url) == ("", URL)
-    assert (moved.endpoint.url, moved.endpoint.event_types) == (URL + "/2", ["job.started"])
+    assert (moved.endpoint.url, list(moved.endpoint.event_types)) == (URL + "/2", ["job.started"])
     assert (await webhooks.GetEndpoint(pb.GetEndpointRequest(name=before.name))).endpoint == moved.endpoint
 
 
