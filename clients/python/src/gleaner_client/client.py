@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -334,16 +334,16 @@ class GleanerClient:
 
         One that is enabled again is not told of what it missed.
         """
-        given = {"url": url, "event_types": event_types, "description": description, "disabled": disabled}
+        given: dict[str, Any] = {
+            "url": url,
+            "event_types": event_types,
+            "description": description,
+            "disabled": disabled,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
         request = webhooks_pb2.UpdateEndpointRequest(
-            endpoint=webhooks_pb2.Endpoint(
-                name=endpoint_name(endpoint),
-                url=url or "",
-                event_types=event_types or (),
-                description=description or "",
-                disabled=bool(disabled),
-            ),
-            update_mask=FieldMask(paths=[name for name, value in given.items() if value is not None]),
+            endpoint=webhooks_pb2.Endpoint(name=endpoint_name(endpoint), **changes),
+            update_mask=FieldMask(paths=list(changes)),
         )
         return (await self._call(self._webhooks.UpdateEndpoint, request)).endpoint
 

@@ -39,10 +39,10 @@ class WebhookServicer(WebhookServiceServicer):
             disabled=asked.disabled,
         )
         made = await patiently(lambda: self._endpoints.create(new))
-        told, name = made.endpoint, names.of_endpoint(made.endpoint.id)
-        if (told.url, told.event_types, told.description) != (new.url, new.event_types, new.description):
-            raise EndpointDiffers(name)
-        return pb.CreateEndpointResponse(endpoint=messages.endpoint(told), secret=made.secret)
+        found = made.endpoint
+        if (found.url, found.event_types, found.description) != (new.url, new.event_types, new.description):
+            raise EndpointDiffers(names.of_endpoint(found.id))
+        return pb.CreateEndpointResponse(endpoint=messages.endpoint(found), secret=made.secret)
 
     async def GetEndpoint(self, request: pb.GetEndpointRequest, context: Context) -> pb.GetEndpointResponse:
         """The endpoint, without its secrets."""
