@@ -1,9 +1,11 @@
 """Messages that tests of the client are made of."""
 
-from gleaner.v1 import jobs_pb2, results_pb2, schemas_pb2
+from gleaner.v1 import jobs_pb2, results_pb2, schemas_pb2, webhooks_pb2
 from gleaner.v1.documents_pb2 import Box, Page
 
 JOB = "jobs/01890a5d-ac96-774b-bcce-b302099a8057"
+ENDPOINT = "endpoints/01890a5d-ac96-774b-bcce-b302099a8058"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def a_schema() -> schemas_pb2.Schema:
@@ -56,3 +58,14 @@ def a_result(name: str = "invoice.png") -> results_pb2.ExtractionResult:
 
 def an_answer(state: str = "SUCCEEDED", *, seq: int = 5, refinement: str = "") -> jobs_pb2.GetJobResultResponse:
     return jobs_pb2.GetJobResultResponse(job=a_job(state, seq=seq, refinement=refinement), result=a_result())
+
+
+def an_endpoint(*, disabled: bool = False) -> webhooks_pb2.Endpoint:
+    return webhooks_pb2.Endpoint(
+        name=ENDPOINT,
+        url="https://example.org/hook",
+        event_types=["job.failed", "job.succeeded"],
+        description="billing",
+        disabled=disabled,
+        secret_count=1,
+    )

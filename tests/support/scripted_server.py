@@ -22,6 +22,8 @@ from gleaner.v1 import (
     jobs_pb2_grpc,
     version_pb2,
     version_pb2_grpc,
+    webhooks_pb2,
+    webhooks_pb2_grpc,
 )
 
 LIMIT = 41 * 1024 * 1024
@@ -69,6 +71,7 @@ class ScriptedServer(
     jobs_pb2_grpc.JobServiceServicer,
     extraction_pb2_grpc.ExtractionServiceServicer,
     events_pb2_grpc.EventServiceServicer,
+    webhooks_pb2_grpc.WebhookServiceServicer,
     version_pb2_grpc.VersionServiceServicer,
 ):
     """Answers each method by its script, one entry a call and the last again and again.
@@ -150,6 +153,30 @@ class ScriptedServer(
     async def ReplayParkedEvents(self, request: events_pb2.ReplayParkedEventsRequest, context: Any) -> Any:
         return await self._next("ReplayParkedEvents", request, context)
 
+    async def CreateEndpoint(self, request: webhooks_pb2.CreateEndpointRequest, context: Any) -> Any:
+        return await self._next("CreateEndpoint", request, context)
+
+    async def GetEndpoint(self, request: webhooks_pb2.GetEndpointRequest, context: Any) -> Any:
+        return await self._next("GetEndpoint", request, context)
+
+    async def ListEndpoints(self, request: webhooks_pb2.ListEndpointsRequest, context: Any) -> Any:
+        return await self._next("ListEndpoints", request, context)
+
+    async def UpdateEndpoint(self, request: webhooks_pb2.UpdateEndpointRequest, context: Any) -> Any:
+        return await self._next("UpdateEndpoint", request, context)
+
+    async def RotateEndpointSecret(self, request: webhooks_pb2.RotateEndpointSecretRequest, context: Any) -> Any:
+        return await self._next("RotateEndpointSecret", request, context)
+
+    async def DeleteEndpoint(self, request: webhooks_pb2.DeleteEndpointRequest, context: Any) -> Any:
+        return await self._next("DeleteEndpoint", request, context)
+
+    async def ListDeliveries(self, request: webhooks_pb2.ListDeliveriesRequest, context: Any) -> Any:
+        return await self._next("ListDeliveries", request, context)
+
+    async def RedeliverWebhook(self, request: webhooks_pb2.RedeliverWebhookRequest, context: Any) -> Any:
+        return await self._next("RedeliverWebhook", request, context)
+
     async def Extract(self, request: extraction_pb2.ExtractRequest, context: Any) -> Any:
         return await self._next("Extract", request, context)
 
@@ -170,6 +197,7 @@ async def scripted_server() -> AsyncIterator[ScriptedServer]:
     jobs_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
     extraction_pb2_grpc.add_ExtractionServiceServicer_to_server(servicer, server)
     events_pb2_grpc.add_EventServiceServicer_to_server(servicer, server)
+    webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(servicer, server)
     version_pb2_grpc.add_VersionServiceServicer_to_server(servicer, server)
     servicer.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()

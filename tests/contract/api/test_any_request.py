@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf import text_format
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -35,10 +36,12 @@ FAULTS = {
     grpc.StatusCode.UNIMPLEMENTED,
 }
 IN_TIME, STREAM_S = 60, 0.3
+ENDPOINT = webhooks_pb2.Endpoint(url="https://example.org/hook", event_types=["job.failed", "job.submitted"])
+MASK = FieldMask(paths=["url", "event_types", "description", "disabled"])
 
 
 async def known(api: Api) -> list[str]:
-    """Names and tokens that the api gave for what there is: jobs in several states, their deliveries, pages."""
+    """Names and tokens that the api gave for what there is: jobs in several states, an endpoint, deliveries, pages."""
     alive, over, cancelled = [await api.submitted(callback_url="https://example.org/hook") for _ in range(3)]
     await api.jobs.mark_succeeded((await claimed(api, over)).lease, RESULT.SerializeToString())
     await api.stub.CancelJob(jobs_pb2.CancelJobRequest(name=cancelled.name))
@@ -49,8 +52,16 @@ async def known(api: Api) -> list[str]:
         webhooks_pb2.ListDeliveriesRequest.SerializeToString,
         webhooks_pb2.ListDeliveriesResponse.FromString,
     )(deliveries)
+    created: webhooks_pb2.CreateEndpointResponse = await api.channel.unary_unary(
+        "/gleaner.v1.WebhookService/CreateEndpoint",
+        webhooks_pb2.CreateEndpointRequest.SerializeToString,
+        webhooks_pb2.CreateEndpointResponse.FromString,
+    )(webhooks_pb2.CreateEndpointRequest(endpoint=ENDPOINT))
     return [
         *(job.name for job in (alive, over, cancelled)),
+        created.endpoint.name,
+        *ENDPOINT.event_types,
+        *MASK.paths,
         *(delivery.name for delivery in listed.deliveries),
         page.next_page_token,
         listed.next_page_token,
@@ -69,12 +80,26 @@ def good(method: MethodDescriptor, names: list[str]) -> Message:
             return jobs_pb2.BatchSubmitJobsRequest(requests=[a_submit(), a_submit(request_id="another")])
         case extraction_pb2.ValidateRequestRequest():
             return extraction_pb2.ValidateRequestRequest(request=a_request())
+        case webhooks_pb2.CreateEndpointRequest():
+            return webhooks_pb2.CreateEndpointRequest(endpoint=ENDPOINT, request_id="a-key")
+        case webhooks_pb2.UpdateEndpointRequest():
+            updated = webhooks_pb2.UpdateEndpointRequest(endpoint=ENDPOINT, update_mask=MASK)
+            updated.endpoint.name = an_endpoint(names)
+            return updated
+        case webhooks_pb2.RotateEndpointSecretRequest():
+            return webhooks_pb2.RotateEndpointSecretRequest(name=an_endpoint(names), request_id="a-key")
+        case webhooks_pb2.GetEndpointRequest() | webhooks_pb2.DeleteEndpointRequest():
+            return type(request)(name=an_endpoint(names))
         case events_pb2.SubscribeEventsRequest():
             return events_pb2.SubscribeEventsRequest(start=events_pb2.SubscriptionStart(group="a-group"))
     for field, value in (("name", names[0]), ("group", "a-group"), ("page_size", 2)):
         if field in method.input_type.fields_by_name:
             setattr(request, field, value)
     return request
+
+
+def an_endpoint(names: list[str]) -> str:
+    return next(name for name in names if name.startswith("endpoints/"))
 
 
 async def answer(channel: grpc.aio.Channel, method: MethodDescriptor, request: Message) -> grpc.StatusCode:

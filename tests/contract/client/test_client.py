@@ -3,7 +3,7 @@ from uuid import UUID
 import grpc
 import pytest
 
-from gleaner.v1 import extraction_pb2, jobs_pb2, version_pb2
+from gleaner.v1 import extraction_pb2, jobs_pb2, version_pb2, webhooks_pb2
 from gleaner_client import (
     DocumentRejected,
     GleanerClient,
@@ -18,7 +18,18 @@ from gleaner_client import (
     document,
 )
 from gleaner_client.errors import Finding
-from support.client_messages import JOB, a_job, a_move, a_result, a_schema, an_answer, as_it_is
+from support.client_messages import (
+    ENDPOINT,
+    JOB,
+    SECRET,
+    a_job,
+    a_move,
+    a_result,
+    a_schema,
+    an_answer,
+    an_endpoint,
+    as_it_is,
+)
 from support.scripted_server import Failure, ScriptedServer
 
 DOWN = Failure(grpc.StatusCode.UNAVAILABLE, "the database does not answer", reason="DATABASE_UNAVAILABLE")
@@ -201,3 +212,52 @@ async def test_the_other_calls_give_what_the_server_says(server: ScriptedServer)
     assert cancelled.state == jobs_pb2.JOB_STATE_CANCELLED
     assert server.calls["CancelJob"][0].name == JOB
     assert all(metadata["x-tenant"] == "acme" for metadata in server.metadata)
+
+
+async def test_what_makes_a_secret_is_tried_again_with_the_same_request_id(
+    client: GleanerClient, server: ScriptedServer
+) -> None:
+    busy = Failure(grpc.StatusCode.UNAVAILABLE)
+    made = webhooks_pb2.CreateEndpointResponse(endpoint=an_endpoint(), secret=SECRET)
+    rotated = webhooks_pb2.RotateEndpointSecretResponse(endpoint=an_endpoint(), secret=SECRET)
+    server.script("CreateEndpoint", busy, made)
+    server.script("RotateEndpointSecret", busy, rotated)
+
+    assert await client.create_endpoint("https://example.org/hook", ["job.failed"]) == made
+    assert await client.rotate_endpoint_secret(ENDPOINT) == rotated
+
+    for method in ("CreateEndpoint", "RotateEndpointSecret"):
+        first, second = server.calls[method]
+        assert first.request_id == second.request_id != ""
+    assert server.calls["CreateEndpoint"][0].request_id != server.calls["RotateEndpointSecret"][0].request_id
+
+
+async def test_endpoints_go_on_over_their_pages(client: GleanerClient, server: ScriptedServer) -> None:
+    first = webhooks_pb2.ListEndpointsResponse(endpoints=[an_endpoint()], next_page_token="more")
+    server.script("ListEndpoints", first, webhooks_pb2.ListEndpointsResponse(endpoints=[an_endpoint(disabled=True)]))
+
+    assert [endpoint.disabled async for endpoint in client.endpoints()] == [False, True]
+    assert [request.page_token for request in server.calls["ListEndpoints"]] == ["", "more"]
+
+
+async def test_an_update_names_what_is_given_also_where_that_is_empty(
+    client: GleanerClient, server: ScriptedServer
+) -> None:
+    server.script("UpdateEndpoint", webhooks_pb2.UpdateEndpointResponse(endpoint=an_endpoint()))
+
+    await client.update_endpoint(ENDPOINT, url="https://example.org/2", event_types=["job.started"])
+    await client.update_endpoint(ENDPOINT.removeprefix("endpoints/"), description="", disabled=False)
+
+    first, second = server.calls["UpdateEndpoint"]
+    assert (list(first.update_mask.paths), list(first.endpoint.event_types)) == (
+        ["url", "event_types"],
+        ["job.started"],
+    )
+    assert (second.endpoint.name, list(second.update_mask.paths)) == (ENDPOINT, ["description", "disabled"])
+
+
+async def test_too_many_endpoints_is_no_room(client: GleanerClient, server: ScriptedServer) -> None:
+    server.script("CreateEndpoint", Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, reason="TOO_MANY_ENDPOINTS"))
+    with pytest.raises(NoRoom) as caught:
+        await client.create_endpoint("https://example.org/hook", ["job.failed"])
+    assert caught.value.reason == "TOO_MANY_ENDPOINTS"

@@ -12,8 +12,18 @@ import pytest
 from google.protobuf import json_format
 from PIL import Image
 
-from gleaner.v1 import extraction_pb2, jobs_pb2, version_pb2
-from support.client_messages import JOB, a_job, a_move, a_result, an_answer, as_it_is
+from gleaner.v1 import extraction_pb2, jobs_pb2, version_pb2, webhooks_pb2
+from support.client_messages import (
+    ENDPOINT,
+    JOB,
+    SECRET,
+    a_job,
+    a_move,
+    a_result,
+    an_answer,
+    an_endpoint,
+    as_it_is,
+)
 from support.scripted_server import Failure, ScriptedServer
 
 SCHEMA = """\
@@ -229,3 +239,53 @@ async def test_overlay_draws_a_saved_result_without_a_server(tmp_path: Path, gle
     lonely = Command(tmp_path, "127.0.0.1:1")
     ended = await lonely("overlay", "invoice.png", "--result", "result.json", "--out", "pages", "--json")
     assert (ended.status, ended.json()) == (0, ["pages/invoice-p1.png"])
+
+
+async def test_an_endpoint_is_made_and_rotated_and_its_secret_shown_to_people_and_programs(
+    gleaner: Command, server: ScriptedServer
+) -> None:
+    made = webhooks_pb2.CreateEndpointResponse(endpoint=an_endpoint(), secret=SECRET)
+    rotated = webhooks_pb2.RotateEndpointSecretResponse(endpoint=an_endpoint(), secret=SECRET)
+    server.script("CreateEndpoint", made)
+    server.script("RotateEndpointSecret", rotated)
+
+    for_people, for_programs, rotation = await asyncio.gather(
+        gleaner("webhooks", "create", "https://example.org/hook", "--type", "job.failed", "--type", "job.succeeded"),
+        gleaner("webhooks", "create", "https://example.org/hook", "--type", "job.failed", "--disabled", "--json"),
+        gleaner("webhooks", "rotate", ENDPOINT, "--expire-previous", "--request-id", "r-1", "--json"),
+    )
+
+    assert SECRET in for_people.out and "not shown again" in for_people.err
+    assert json_format.ParseDict(for_programs.json(), webhooks_pb2.CreateEndpointResponse()) == made
+    assert json_format.ParseDict(rotation.json(), webhooks_pb2.RotateEndpointSecretResponse()) == rotated
+    asked = sorted(server.calls["CreateEndpoint"], key=lambda request: len(request.endpoint.event_types))
+    assert [(list(r.endpoint.event_types), r.endpoint.disabled) for r in asked] == [
+        (["job.failed"], True),
+        (["job.failed", "job.succeeded"], False),
+    ]
+    [rotate] = server.calls["RotateEndpointSecret"]
+    assert (rotate.name, rotate.expire_previous, rotate.request_id) == (ENDPOINT, True, "r-1")
+
+
+async def test_endpoints_are_listed_shown_changed_and_removed(gleaner: Command, server: ScriptedServer) -> None:
+    server.script("ListEndpoints", webhooks_pb2.ListEndpointsResponse(endpoints=[an_endpoint(disabled=True)]))
+    server.script("GetEndpoint", webhooks_pb2.GetEndpointResponse(endpoint=an_endpoint()))
+    server.script("UpdateEndpoint", webhooks_pb2.UpdateEndpointResponse(endpoint=an_endpoint()))
+    server.script("DeleteEndpoint", Failure(grpc.StatusCode.NOT_FOUND, reason="ENDPOINT_NOT_FOUND"))
+
+    table, listed, shown, updated, deleted = await asyncio.gather(
+        gleaner("webhooks", "list"),
+        gleaner("webhooks", "list", "--json"),
+        gleaner("webhooks", "get", ENDPOINT.removeprefix("endpoints/"), "--json"),
+        gleaner("webhooks", "update", ENDPOINT, "--enable", "--description", "", "--json"),
+        gleaner("webhooks", "delete", ENDPOINT),
+    )
+
+    assert "disabled" in table.out and "https://example.org/hook" in table.out
+    assert json_format.ParseDict(listed.json(), webhooks_pb2.ListEndpointsResponse()).endpoints[0].disabled
+    assert json_format.ParseDict(shown.json(), webhooks_pb2.Endpoint()) == an_endpoint()
+    assert server.calls["GetEndpoint"][0].name == ENDPOINT
+    assert json_format.ParseDict(updated.json(), webhooks_pb2.Endpoint()) == an_endpoint()
+    [update] = server.calls["UpdateEndpoint"]
+    assert (list(update.update_mask.paths), update.endpoint.disabled) == (["description", "disabled"], False)
+    assert deleted.status == 3

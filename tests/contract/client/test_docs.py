@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from google.protobuf import json_format
 from PIL import Image
 
-from gleaner.v1 import events_pb2, extraction_pb2, jobs_pb2, version_pb2
+from gleaner.v1 import events_pb2, extraction_pb2, jobs_pb2, version_pb2, webhooks_pb2
 from gleaner.v1.results_pb2 import Money, Value
-from support.client_messages import JOB, a_job, a_move, an_answer, as_it_is
+from support.client_messages import ENDPOINT, JOB, SECRET, a_job, a_move, an_answer, an_endpoint, as_it_is
 from support.scripted_server import ScriptedServer
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -51,6 +52,13 @@ def folder(tmp_path: Path, server: ScriptedServer) -> Path:
     server.script("WatchJob", [as_it_is(a_job()), a_move("job.succeeded", done, final=True)])
     event = events_pb2.SubscribedEvent(position="1-1", job=f"jobs/{JOB}", event=jobs_pb2.JobEvent(type="job.failed"))
     server.script("SubscribeEvents", [events_pb2.SubscribeEventsResponse(event=event)])
+    told = an_endpoint()
+    server.script("CreateEndpoint", webhooks_pb2.CreateEndpointResponse(endpoint=told, secret=SECRET))
+    server.script("GetEndpoint", webhooks_pb2.GetEndpointResponse(endpoint=told))
+    server.script("ListEndpoints", webhooks_pb2.ListEndpointsResponse(endpoints=[told]))
+    server.script("UpdateEndpoint", webhooks_pb2.UpdateEndpointResponse(endpoint=told))
+    server.script("RotateEndpointSecret", webhooks_pb2.RotateEndpointSecretResponse(endpoint=told, secret=SECRET))
+    server.script("DeleteEndpoint", webhooks_pb2.DeleteEndpointResponse())
     server.script("Extract", extraction_pb2.ExtractResponse(result=answer.result))
     server.script("ValidateRequest", extraction_pb2.ValidateRequestResponse(valid=True))
     server.script("GetVersion", version_pb2.GetVersionResponse(version="0.1.0"))
@@ -73,7 +81,13 @@ async def run(folder: Path, server: ScriptedServer, *arguments: str) -> str:
 
 @pytest.mark.parametrize("command", [*COMMANDS, *commands("runbook.md")])
 async def test_a_command_of_the_page_works(folder: Path, server: ScriptedServer, command: str) -> None:
-    await run(folder, server, "-m", "gleaner_client", *shlex.split(command.replace("$JOB", JOB)))
+    await run(
+        folder,
+        server,
+        "-m",
+        "gleaner_client",
+        *shlex.split(command.replace("$JOB", JOB).replace("$ENDPOINT", ENDPOINT)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,11 +98,16 @@ async def test_a_script_of_the_page_runs(folder: Path, server: ScriptedServer, n
     assert prints in await run(folder, server, "script.py")
 
 
+def names_of(app: typer.Typer) -> set[str]:
+    return {str(command.name or getattr(command.callback, "__name__", "")) for command in app.registered_commands}
+
+
 def test_the_page_has_every_command_and_status() -> None:
+    from gleaner_client.cli import webhooks
     from gleaner_client.cli.app import app
     from gleaner_client.exits import Exit
 
-    own = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    assert own == {command.split()[0] for command in COMMANDS}
+    own = names_of(app) | {f"webhooks {name}" for name in names_of(webhooks.app)}
+    assert own == {" ".join(command.split()[: 2 if command.startswith("webhooks ") else 1]) for command in COMMANDS}
     listed = {int(status) for status in re.findall(r"^\| (\d+) \|", (DOCS / "cli.md").read_text(), re.MULTILINE)}
     assert listed == {*Exit, 130}

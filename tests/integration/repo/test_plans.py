@@ -59,6 +59,17 @@ HOT |= {
     )
 }
 HOT |= {
+    name: sql.read(name)
+    for name in (
+        "create_endpoint",
+        "get_endpoint",
+        "list_endpoints",
+        "update_endpoint",
+        "rotate_secret",
+        "delete_endpoint",
+    )
+}
+HOT |= {
     name: sql.read(name) for name in ("take_group", "renew_group", "read_group", "ack_group", "nack_group", "park_head")
 }
 HOT |= {
@@ -69,7 +80,7 @@ HOT["submit, trusting"] = SUBMIT_NEW
 HOT["consume"] = consuming("SELECT event_id FROM batch")
 # What reads every row that is being sent, on purpose. (Leased rows are the front of queue_pkey.)
 _ALLOWED_FILTERS = ("deliveries_sending_idx",)
-_WHETHER_THERE_IS_ANY = re.compile(r"Index Only Scan using endpoints_pkey on endpoints .* width=0\)")
+_WHETHER_THERE_IS_ANY = re.compile(r"Index Only Scan using endpoints_\w+ on endpoints .* width=0\)")
 
 _UNDISTURBED = """
 DO $$

@@ -33,11 +33,17 @@ def app() -> typer.Typer:
     def get() -> None:
         typer.echo("the one that is built in")
 
+    group = typer.Typer()
+    group.command("get")(get)
+    group.command("list")(get)
+    fresh.add_typer(group, name="group")
+
     plugins.add_to(
         fresh,
         [
             EntryPoint("absent", "no_such_package:thing", plugins.GROUP),
             Loaded("get", "greet", plugins.GROUP),
+            Loaded("group", "greet", plugins.GROUP),
             Loaded("greet", "greet", plugins.GROUP),
             Loaded("odd", "contradictory", plugins.GROUP),
         ],
@@ -58,8 +64,9 @@ def test_a_broken_plugin_says_so_and_breaks_no_other(app: typer.Typer, name: str
     assert "cannot be loaded" in CliRunner().invoke(app, ["--help"]).output
 
 
-def test_a_plugin_takes_no_built_in_name(app: typer.Typer) -> None:
-    assert CliRunner().invoke(app, ["get"]).output == "the one that is built in\n"
+@pytest.mark.parametrize("name", [["get"], ["group", "get"]])
+def test_a_plugin_takes_no_built_in_name(app: typer.Typer, name: list[str]) -> None:
+    assert CliRunner().invoke(app, name).output == "the one that is built in\n"
 
 
 def test_help_documents_the_exit_statuses() -> None:

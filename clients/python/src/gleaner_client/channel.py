@@ -2,7 +2,8 @@
 
 Only UNAVAILABLE is tried again, the status that says "nobody took it, or try again with the same id", and CANCELLED,
 which nobody but a server says that is closing just then: a call that its caller cancels is over. Every method is safe
-to repeat: reads are, SubmitJob carries a request id, and cancelling what is cancelled is OK.
+to repeat: reads are, what makes a job, an endpoint or a secret carries a request id, and cancelling what is cancelled
+is OK.
 """
 
 import json
@@ -14,7 +15,7 @@ from gleaner_client.tracing import interceptors
 
 MAX_MESSAGE = 40 * 1024 * 1024
 
-_SERVICES = ("JobService", "ExtractionService", "EventService", "VersionService")
+_SERVICES = ("JobService", "ExtractionService", "EventService", "WebhookService", "VersionService")
 
 _RETRY = {
     "maxAttempts": 4,

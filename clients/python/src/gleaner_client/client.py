@@ -9,10 +9,11 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -25,12 +26,14 @@ from gleaner.v1 import (
     jobs_pb2_grpc,
     version_pb2,
     version_pb2_grpc,
+    webhooks_pb2,
+    webhooks_pb2_grpc,
 )
 from gleaner.v1.results_pb2 import ExtractionResult
 from gleaner.v1.schemas_pb2 import Schema
 from gleaner_client import errors
 from gleaner_client.channel import MAX_MESSAGE, open_channel
-from gleaner_client.inputs import Source, batches, extraction_request, job_name, submit_request
+from gleaner_client.inputs import Source, batches, endpoint_name, extraction_request, job_name, submit_request
 from gleaner_client.subscribing import Handler, Received, handle_each, receive
 from gleaner_client.tls import Tls
 from gleaner_client.tracing import carried
@@ -73,6 +76,7 @@ class GleanerClient:
         self._jobs = jobs_pb2_grpc.JobServiceStub(channel)
         self._extraction = extraction_pb2_grpc.ExtractionServiceStub(channel)
         self._events = events_pb2_grpc.EventServiceStub(channel)
+        self._webhooks = webhooks_pb2_grpc.WebhookServiceStub(channel)
         self._version = version_pb2_grpc.VersionServiceStub(channel)
         return self
 
@@ -279,6 +283,90 @@ class GleanerClient:
         """Have the group's reader given parked events once more, all by default; return how many there are."""
         request = events_pb2.ReplayParkedEventsRequest(group=group, event_ids=event_ids)
         return (await self._call(self._events.ReplayParkedEvents, request)).replays
+
+    async def create_endpoint(
+        self,
+        url: str,
+        event_types: Sequence[str],
+        *,
+        description: str = "",
+        disabled: bool = False,
+        request_id: str = "",
+    ) -> webhooks_pb2.CreateEndpointResponse:
+        """Make an address that is told of the moves of all jobs; return it with its secret, which is not shown again.
+
+        Raises NoRoom if there are as many as there may be. May be called again with the same `request_id`, as `submit`.
+        """
+        request = webhooks_pb2.CreateEndpointRequest(
+            endpoint=webhooks_pb2.Endpoint(
+                url=url, event_types=event_types, description=description, disabled=disabled
+            ),
+            request_id=request_id or str(uuid7()),
+        )
+        return await self._call(self._webhooks.CreateEndpoint, request)
+
+    async def get_endpoint(self, endpoint: str) -> webhooks_pb2.Endpoint:
+        """Return the endpoint as it is now; `endpoint` is a name or its UUID, as in all methods."""
+        request = webhooks_pb2.GetEndpointRequest(name=endpoint_name(endpoint))
+        return (await self._call(self._webhooks.GetEndpoint, request)).endpoint
+
+    async def endpoints(self) -> AsyncIterator[webhooks_pb2.Endpoint]:
+        """Iterate over the endpoints, newest first."""
+        request = webhooks_pb2.ListEndpointsRequest()
+        while True:
+            page = await self._call(self._webhooks.ListEndpoints, request)
+            for endpoint in page.endpoints:
+                yield endpoint
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def update_endpoint(
+        self,
+        endpoint: str,
+        *,
+        url: str | None = None,
+        event_types: Sequence[str] | None = None,
+        description: str | None = None,
+        disabled: bool | None = None,
+    ) -> webhooks_pb2.Endpoint:
+        """Change what is given, leave what is None, and return the endpoint.
+
+        One that is enabled again is not told of what it missed.
+        """
+        given: dict[str, Any] = {
+            "url": url,
+            "event_types": event_types,
+            "description": description,
+            "disabled": disabled,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+        request = webhooks_pb2.UpdateEndpointRequest(
+            endpoint=webhooks_pb2.Endpoint(name=endpoint_name(endpoint), **changes),
+            update_mask=FieldMask(paths=list(changes)),
+        )
+        return (await self._call(self._webhooks.UpdateEndpoint, request)).endpoint
+
+    async def rotate_endpoint_secret(
+        self, endpoint: str, *, expire_previous: bool = False, request_id: str = ""
+    ) -> webhooks_pb2.RotateEndpointSecretResponse:
+        """Give the endpoint a new secret and return it, which is not shown again.
+
+        The one before it signs, too, until the next rotation, or ends at once with `expire_previous`. May be called
+        again with the same `request_id`, as `submit`; without one a second call makes another secret.
+        """
+        request = webhooks_pb2.RotateEndpointSecretRequest(
+            name=endpoint_name(endpoint), expire_previous=expire_previous, request_id=request_id or str(uuid7())
+        )
+        return await self._call(self._webhooks.RotateEndpointSecret, request)
+
+    async def delete_endpoint(self, endpoint: str, *, allow_missing: bool = False) -> None:
+        """Remove the endpoint; what it is still owed is given up.
+
+        Raises NotFound if there is none, unless that is allowed; also when a first try did it and its answer was lost.
+        """
+        request = webhooks_pb2.DeleteEndpointRequest(name=endpoint_name(endpoint), allow_missing=allow_missing)
+        await self._call(self._webhooks.DeleteEndpoint, request)
 
     async def submit_and_wait(
         self,

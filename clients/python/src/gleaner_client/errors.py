@@ -2,7 +2,7 @@
 
 GleanerError
 ├── InvalidRequest         the request breaks rules; `findings` lists all of them
-├── NotFound               there is no such job, or no longer
+├── NotFound               there is no such job or endpoint, or no longer
 ├── KeyReused              the request id belongs to another request
 ├── FailedPrecondition     the job or the document is not as the call needs it
 │   ├── NotReady           no result yet; ask again after `retry_after`
@@ -12,7 +12,7 @@ GleanerError
 │   ├── NotDeletable       it is alive
 │   └── DocumentRejected   the document cannot be read; `reason` says why
 ├── GroupExpired           the consumer group stood still for too long; start it anew
-├── NoRoom                 every slot, or the quota, is used up
+├── NoRoom                 every slot, or the number of endpoints, is used up
 ├── TimedOut               the deadline passed
 ├── Unavailable            the server cannot be reached, or what it stands on
 ├── Denied                 credentials are missing or do not suffice
@@ -89,7 +89,7 @@ class InvalidRequest(GleanerError):
 
 
 class NotFound(GleanerError):
-    """There is no such job, or no longer."""
+    """There is no such job or endpoint, or no longer."""
 
     code = grpc.StatusCode.NOT_FOUND
 
@@ -137,7 +137,7 @@ class GroupExpired(GleanerError):
 
 
 class NoRoom(GleanerError):
-    """Every slot, or the quota, is used up for the moment."""
+    """Every slot is used up for the moment, or there are as many endpoints as there may be (TOO_MANY_ENDPOINTS)."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 

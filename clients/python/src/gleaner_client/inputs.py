@@ -42,6 +42,11 @@ def job_name(job: str) -> str:
     return job if job.startswith("jobs/") else f"jobs/{job}"
 
 
+def endpoint_name(endpoint: str) -> str:
+    """`endpoints/{uuid}`, from that or from the UUID alone."""
+    return endpoint if endpoint.startswith("endpoints/") else f"endpoints/{endpoint}"
+
+
 async def extraction_request(
     sources: Sequence[Source], schema: Schema, options: ExtractionOptions | None
 ) -> ExtractionRequest:

@@ -17,7 +17,7 @@ from rich.control import strip_control_codes
 from rich.table import Table
 from rich.text import Text
 
-from gleaner.v1 import events_pb2, results_pb2
+from gleaner.v1 import events_pb2, results_pb2, webhooks_pb2
 from gleaner.v1 import jobs_pb2 as pb
 from gleaner_client.errors import Finding, GleanerError
 
@@ -226,6 +226,44 @@ def _remarks(field: results_pb2.FieldResult) -> Text:
 def event_text(event: events_pb2.SubscribedEvent) -> Text:
     """An event of a group in one line: when, which move, and whose."""
     return _when(event.event.time).append(f"  {event.event.type:<28}  ").append_text(_text(event.job))
+
+
+def endpoints_table(endpoints: Iterable[webhooks_pb2.Endpoint]) -> Table:
+    """Endpoints, one a row."""
+    table = Table("endpoint", "state", "url", "told of", "description", box=None, pad_edge=False)
+    for endpoint in endpoints:
+        table.add_row(
+            Text(endpoint.name.removeprefix("endpoints/"), no_wrap=True),
+            _enabled(endpoint),
+            _text(endpoint.url),
+            _text(", ".join(endpoint.event_types)),
+            _text(endpoint.description),
+        )
+    return table
+
+
+def endpoint_table(endpoint: webhooks_pb2.Endpoint, *, secret: str = "") -> Table:
+    """One endpoint, one fact a row, with its secret where that may be shown."""
+    table = Table.grid(padding=(0, 2))
+    facts = {
+        "endpoint": Text(endpoint.name),
+        "state": _enabled(endpoint),
+        "url": _text(endpoint.url),
+        "told of": _text(", ".join(endpoint.event_types)),
+        "description": _text(endpoint.description),
+        "create time": _when(endpoint.create_time),
+        "disable time": _when(endpoint.disable_time if endpoint.disabled else None),
+        "secrets": Text(str(endpoint.secret_count)),
+        "secret": Text(secret, no_wrap=True),
+    }
+    for name, fact in facts.items():
+        if fact:
+            table.add_row(Text(name, "dim"), fact)
+    return table
+
+
+def _enabled(endpoint: webhooks_pb2.Endpoint) -> Text:
+    return Text("disabled", "red") if endpoint.disabled else Text("enabled", "green")
 
 
 def _text(text: str, style: str = "") -> Text:

@@ -4,12 +4,15 @@ GleanerError
 ├── InvalidRequest        the request itself is wrong; carries all findings
 ├── JobNotFound
 ├── DeliveryNotFound
+├── EndpointNotFound
 ├── JobNotCancellable
 ├── JobNotRetryable
 ├── JobNotDeletable
 ├── ResultNotReady        ask again later
 ├── NoResult              there is none and there will be none
 ├── KeyReused             a request id that belongs to another request
+│   └── EndpointDiffers   it made an endpoint that is another by now
+├── TooManyEndpoints      the tenant must delete one first
 ├── GroupNotFound         no consumer group of this name
 ├── GroupExpired          the consumer group stood still for too long; start it anew
 ├── GroupDiffers          the consumer group has another filter
@@ -80,6 +83,13 @@ class DeliveryNotFound(GleanerError):
         super().__init__(f"there is no {name}")
 
 
+class EndpointNotFound(GleanerError):
+    """The tenant has no such webhook endpoint."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no {name}")
+
+
 class JobNotCancellable(GleanerError):
     """The job is over, or is being run and the caller did not allow for that."""
 
@@ -122,11 +132,25 @@ class NoResult(GleanerError):
 
 
 class KeyReused(GleanerError):
-    """The request id belongs to a job with another request."""
+    """The request id belongs to another request."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"the request id was used for another request, job {job_id}; take a new one")
+
+
+class EndpointDiffers(KeyReused):
+    """The request id made a webhook endpoint that is not what is asked for, or not any more."""
+
+    def __init__(self, name: str) -> None:
+        GleanerError.__init__(self, f"the request id was used for another endpoint, {name}; take a new one")
+
+
+class TooManyEndpoints(GleanerError):
+    """The tenant has 20 webhook endpoints already; one must be deleted first."""
+
+    def __init__(self) -> None:
+        super().__init__("there are 20 webhook endpoints already; delete one first")
 
 
 class GroupNotFound(GleanerError):

@@ -12,6 +12,7 @@ from gleaner_repo.deliveries import (
     Tried,
 )
 from gleaner_repo.documents import DocumentRepository
+from gleaner_repo.endpoints import Endpoint, EndpointChanges, EndpointRepository, Keyed, NewEndpoint
 from gleaner_repo.groups import (
     Batch,
     Group,
@@ -60,6 +61,9 @@ __all__ = [
     "DeliveryState",
     "DocumentRepository",
     "Doubt",
+    "Endpoint",
+    "EndpointChanges",
+    "EndpointRepository",
     "Event",
     "Finished",
     "Group",
@@ -69,12 +73,14 @@ __all__ = [
     "Job",
     "JobFilter",
     "JobRepository",
+    "Keyed",
     "Lag",
     "LagRepository",
     "Lease",
     "LegBacklog",
     "LoggedEvent",
     "MovedJob",
+    "NewEndpoint",
     "NewJob",
     "ParkedEvent",
     "Position",

@@ -12,7 +12,7 @@ from gleaner.v1 import webhooks_pb2
 from gleaner_api import names
 from gleaner_core.errors import JobError
 from gleaner_core.states import Refinement, State
-from gleaner_repo import Delivery, DeliveryState, Event, Job
+from gleaner_repo import Delivery, DeliveryState, Endpoint, Event, Job
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -61,6 +61,20 @@ def event(made: Event) -> pb.JobEvent:
     """The move as callers see it."""
     return pb.JobEvent(
         id=str(made.event_id), type=made.type, seq=made.seq, series=made.series, final=made.final, time=_time(made.at)
+    )
+
+
+def endpoint(found: Endpoint) -> webhooks_pb2.Endpoint:
+    """The endpoint as callers see it."""
+    return webhooks_pb2.Endpoint(
+        name=names.of_endpoint(found.id),
+        url=found.url,
+        event_types=sorted(found.event_types),
+        description=found.description,
+        disabled=found.disabled_at is not None,
+        disable_time=_time(found.disabled_at),
+        create_time=_time(found.created_at),
+        secret_count=found.secret_count,
     )
 
 

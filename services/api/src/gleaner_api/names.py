@@ -1,10 +1,11 @@
-"""Names of resources: `jobs/{uuid}`, `deliveries/{webhook-id}~{endpoint}`."""
+"""Names of resources: `jobs/{uuid}`, `endpoints/{uuid}`, `deliveries/{webhook-id}~{endpoint}`."""
 
 from uuid import UUID
 
 from gleaner_repo.deliveries import CALLBACK
 
 _JOBS = "jobs/"
+_ENDPOINTS = "endpoints/"
 _DELIVERIES = "deliveries/"
 _CALLBACK = "callback"
 
@@ -17,6 +18,16 @@ def of_job(job_id: UUID) -> str:
 def job_id(name: str) -> UUID:
     """The id in a name that the rules of the protos let pass."""
     return UUID(name.removeprefix(_JOBS))
+
+
+def of_endpoint(endpoint_id: UUID) -> str:
+    """The endpoint's name."""
+    return f"{_ENDPOINTS}{endpoint_id}"
+
+
+def endpoint_id(name: str) -> UUID:
+    """The id in a name that the rules of the protos let pass."""
+    return UUID(name.removeprefix(_ENDPOINTS))
 
 
 def of_delivery(event_id: UUID, endpoint_id: UUID) -> str:

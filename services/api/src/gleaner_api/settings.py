@@ -36,7 +36,7 @@ class ApiSettings(BaseSettings):
     )
     webhook_allow_private: bool = Field(
         default=False,
-        description="Whether callbacks may go to hosts that are not public; for tests and closed networks.",
+        description="Whether webhooks may go to hosts that are not public; for tests and closed networks.",
     )
     sync_limit: Seconds = Field(
         default=timedelta(seconds=120),

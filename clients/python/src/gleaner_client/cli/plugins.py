@@ -15,6 +15,7 @@ GROUP = "gleaner.commands"
 def add_to(app: typer.Typer, found: Iterable[EntryPoint] | None = None) -> None:
     """Add each plugin as a command of its name. One that cannot be loaded says so when it is called."""
     taken = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    taken |= {group.name for group in app.registered_groups if group.name}
     for entry in sorted(entry_points(group=GROUP) if found is None else found, key=lambda entry: entry.name):
         if entry.name not in taken:
             taken.add(entry.name)

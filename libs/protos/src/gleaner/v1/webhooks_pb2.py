@@ -25,16 +25,47 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from gleaner.v1 import jobs_pb2 as gleaner_dot_v1_dot_jobs__pb2
 from gleaner.v1 import results_pb2 as gleaner_dot_v1_dot_results__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gleaner/v1/webhooks.proto\x12\ngleaner.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15gleaner/v1/jobs.proto\x1a\x18gleaner/v1/results.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x03\n\x08\x44\x65livery\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03job\x18\x02 \x01(\tR\x03job\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seq\x12\x12\n\x04type\x18\x04 \x01(\tR\x04type\x12\x10\n\x03url\x18\x05 \x01(\tR\x03url\x12/\n\x05state\x18\x06 \x01(\x0e\x32\x19.gleaner.v1.DeliveryStateR\x05state\x12\x18\n\x07\x61ttempt\x18\x07 \x01(\x05R\x07\x61ttempt\x12;\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x41\n\x0e\x61vailable_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ravailableTime\x12\x35\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x1f\n\x0blast_status\x18\x0b \x01(\x05R\nlastStatus\x12\x1d\n\nlast_error\x18\x0c \x01(\tR\tlastError\"\x8b\x01\n\x0eWebhookPayload\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x38\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp\x12+\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x17.gleaner.v1.WebhookDataR\x04\x64\x61ta\"\xab\x01\n\x0bWebhookData\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\x12\x34\n\x06result\x18\x02 \x01(\x0b\x32\x1c.gleaner.v1.ExtractionResultR\x06result\x12\x43\n\x0fresult_omission\x18\x03 \x01(\x0e\x32\x1a.gleaner.v1.ResultOmissionR\x0eresultOmission\"\xfd\x01\n\x15ListDeliveriesRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12L\n\x03job\x18\x03 \x01(\tB:\xbaH7r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\xd8\x01\x01R\x03job\x12\x44\n\x06states\x18\x04 \x03(\x0e\x32\x19.gleaner.v1.DeliveryStateB\x11\xbaH\x0e\x92\x01\x0b\x10\x04\"\x07\x82\x01\x04\x10\x01 \x00R\x06states\"v\n\x16ListDeliveriesResponse\x12\x34\n\ndeliveries\x18\x01 \x03(\x0b\x32\x14.gleaner.v1.DeliveryR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa2\x01\n\x17RedeliverWebhookRequest\x12\x86\x01\n\x04name\x18\x01 \x01(\tBr\xbaHorm2k^deliveries/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}~(callback|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x04name\"L\n\x18RedeliverWebhookResponse\x12\x30\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x14.gleaner.v1.DeliveryR\x08\x64\x65livery*\x9e\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LIVERY_STATE_PENDING\x10\x01\x12\x1a\n\x16\x44\x45LIVERY_STATE_SENDING\x10\x02\x12\x1c\n\x18\x44\x45LIVERY_STATE_DELIVERED\x10\x03\x12\x17\n\x13\x44\x45LIVERY_STATE_DEAD\x10\x04*P\n\x0eResultOmission\x12\x1f\n\x1bRESULT_OMISSION_UNSPECIFIED\x10\x00\x12\x1d\n\x19RESULT_OMISSION_TOO_LARGE\x10\x01\x32\xcc\x01\n\x0eWebhookService\x12Y\n\x0eListDeliveries\x12!.gleaner.v1.ListDeliveriesRequest\x1a\".gleaner.v1.ListDeliveriesResponse\"\x00\x12_\n\x10RedeliverWebhook\x12#.gleaner.v1.RedeliverWebhookRequest\x1a$.gleaner.v1.RedeliverWebhookResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gleaner/v1/webhooks.proto\x12\ngleaner.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15gleaner/v1/jobs.proto\x1a\x18gleaner/v1/results.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x02\n\x08\x45ndpoint\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n\x03url\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\x03url\x12\x31\n\x0b\x65vent_types\x18\x03 \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \x18\x01\"\x04r\x02\x18?R\neventTypes\x12*\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01R\x0b\x64\x65scription\x12\x1a\n\x08\x64isabled\x18\x05 \x01(\x08R\x08\x64isabled\x12=\n\x0c\x64isable_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x64isableTime\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12!\n\x0csecret_count\x18\x08 \x01(\x05R\x0bsecretCount\"\xaa\x03\n\x08\x44\x65livery\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03job\x18\x02 \x01(\tR\x03job\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seq\x12\x12\n\x04type\x18\x04 \x01(\tR\x04type\x12\x10\n\x03url\x18\x05 \x01(\tR\x03url\x12/\n\x05state\x18\x06 \x01(\x0e\x32\x19.gleaner.v1.DeliveryStateR\x05state\x12\x18\n\x07\x61ttempt\x18\x07 \x01(\x05R\x07\x61ttempt\x12;\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x41\n\x0e\x61vailable_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ravailableTime\x12\x35\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x1f\n\x0blast_status\x18\x0b \x01(\x05R\nlastStatus\x12\x1d\n\nlast_error\x18\x0c \x01(\tR\tlastError\"\x8b\x01\n\x0eWebhookPayload\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x38\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ttimestamp\x12+\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x17.gleaner.v1.WebhookDataR\x04\x64\x61ta\"\xab\x01\n\x0bWebhookData\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x0f.gleaner.v1.JobR\x03job\x12\x34\n\x06result\x18\x02 \x01(\x0b\x32\x1c.gleaner.v1.ExtractionResultR\x06result\x12\x43\n\x0fresult_omission\x18\x03 \x01(\x0e\x32\x1a.gleaner.v1.ResultOmissionR\x0eresultOmission\"\x84\x01\n\x15\x43reateEndpointRequest\x12\x38\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x14.gleaner.v1.EndpointB\x06\xbaH\x03\xc8\x01\x01R\x08\x65ndpoint\x12\x31\n\nrequest_id\x18\x02 \x01(\tB\x12\xbaH\x0fr\r\x18\xff\x01\x32\x08^[!-~]*$R\trequestId\"g\n\x16\x43reateEndpointResponse\x12\x30\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x14.gleaner.v1.EndpointR\x08\x65ndpoint\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"f\n\x12GetEndpointRequest\x12P\n\x04name\x18\x01 \x01(\tB<\xbaH9r725^endpoints/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\"G\n\x13GetEndpointResponse\x12\x30\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x14.gleaner.v1.EndpointR\x08\x65ndpoint\"h\n\x14ListEndpointsRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"s\n\x15ListEndpointsResponse\x12\x32\n\tendpoints\x18\x01 \x03(\x0b\x32\x14.gleaner.v1.EndpointR\tendpoints\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x82\x04\n\x15UpdateEndpointRequest\x12\xd0\x01\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x14.gleaner.v1.EndpointB\x9d\x01\xbaH\x99\x01\xba\x01\x92\x01\n\rendpoint.name\x12\x35must have the name of an endpoint, `endpoints/{uuid}`\x1aJthis.name.matches(\'^endpoints/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\')\xc8\x01\x01R\x08\x65ndpoint\x12\x95\x02\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\xd7\x01\xbaH\xd3\x01\xba\x01\xcc\x01\n\x11update_mask.paths\x12Nmust name some of url, event_types, description and disabled, and nothing else\x1agsize(this.paths) > 0 && this.paths.all(path, path in [\'url\', \'event_types\', \'description\', \'disabled\'])\xc8\x01\x01R\nupdateMask\"J\n\x16UpdateEndpointResponse\x12\x30\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x14.gleaner.v1.EndpointR\x08\x65ndpoint\"\xcb\x01\n\x1bRotateEndpointSecretRequest\x12P\n\x04name\x18\x01 \x01(\tB<\xbaH9r725^endpoints/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12\'\n\x0f\x65xpire_previous\x18\x02 \x01(\x08R\x0e\x65xpirePrevious\x12\x31\n\nrequest_id\x18\x03 \x01(\tB\x12\xbaH\x0fr\r\x18\xff\x01\x32\x08^[!-~]*$R\trequestId\"m\n\x1cRotateEndpointSecretResponse\x12\x30\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x14.gleaner.v1.EndpointR\x08\x65ndpoint\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"\x8e\x01\n\x15\x44\x65leteEndpointRequest\x12P\n\x04name\x18\x01 \x01(\tB<\xbaH9r725^endpoints/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12#\n\rallow_missing\x18\x02 \x01(\x08R\x0c\x61llowMissing\"\x18\n\x16\x44\x65leteEndpointResponse\"\xfd\x01\n\x15ListDeliveriesRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12L\n\x03job\x18\x03 \x01(\tB:\xbaH7r220^jobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\xd8\x01\x01R\x03job\x12\x44\n\x06states\x18\x04 \x03(\x0e\x32\x19.gleaner.v1.DeliveryStateB\x11\xbaH\x0e\x92\x01\x0b\x10\x04\"\x07\x82\x01\x04\x10\x01 \x00R\x06states\"v\n\x16ListDeliveriesResponse\x12\x34\n\ndeliveries\x18\x01 \x03(\x0b\x32\x14.gleaner.v1.DeliveryR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa2\x01\n\x17RedeliverWebhookRequest\x12\x86\x01\n\x04name\x18\x01 \x01(\tBr\xbaHorm2k^deliveries/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}~(callback|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x04name\"L\n\x18RedeliverWebhookResponse\x12\x30\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x14.gleaner.v1.DeliveryR\x08\x64\x65livery*\x9e\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LIVERY_STATE_PENDING\x10\x01\x12\x1a\n\x16\x44\x45LIVERY_STATE_SENDING\x10\x02\x12\x1c\n\x18\x44\x45LIVERY_STATE_DELIVERED\x10\x03\x12\x17\n\x13\x44\x45LIVERY_STATE_DEAD\x10\x04*P\n\x0eResultOmission\x12\x1f\n\x1bRESULT_OMISSION_UNSPECIFIED\x10\x00\x12\x1d\n\x19RESULT_OMISSION_TOO_LARGE\x10\x01\x32\xf4\x05\n\x0eWebhookService\x12Y\n\x0e\x43reateEndpoint\x12!.gleaner.v1.CreateEndpointRequest\x1a\".gleaner.v1.CreateEndpointResponse\"\x00\x12P\n\x0bGetEndpoint\x12\x1e.gleaner.v1.GetEndpointRequest\x1a\x1f.gleaner.v1.GetEndpointResponse\"\x00\x12V\n\rListEndpoints\x12 .gleaner.v1.ListEndpointsRequest\x1a!.gleaner.v1.ListEndpointsResponse\"\x00\x12Y\n\x0eUpdateEndpoint\x12!.gleaner.v1.UpdateEndpointRequest\x1a\".gleaner.v1.UpdateEndpointResponse\"\x00\x12k\n\x14RotateEndpointSecret\x12\'.gleaner.v1.RotateEndpointSecretRequest\x1a(.gleaner.v1.RotateEndpointSecretResponse\"\x00\x12Y\n\x0e\x44\x65leteEndpoint\x12!.gleaner.v1.DeleteEndpointRequest\x1a\".gleaner.v1.DeleteEndpointResponse\"\x00\x12Y\n\x0eListDeliveries\x12!.gleaner.v1.ListDeliveriesRequest\x1a\".gleaner.v1.ListDeliveriesResponse\"\x00\x12_\n\x10RedeliverWebhook\x12#.gleaner.v1.RedeliverWebhookRequest\x1a$.gleaner.v1.RedeliverWebhookResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gleaner.v1.webhooks_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ENDPOINT'].fields_by_name['url']._loaded_options = None
+  _globals['_ENDPOINT'].fields_by_name['url']._serialized_options = b'\272H\005r\003\030\200\020'
+  _globals['_ENDPOINT'].fields_by_name['event_types']._loaded_options = None
+  _globals['_ENDPOINT'].fields_by_name['event_types']._serialized_options = b'\272H\r\222\001\n\020 \030\001\"\004r\002\030?'
+  _globals['_ENDPOINT'].fields_by_name['description']._loaded_options = None
+  _globals['_ENDPOINT'].fields_by_name['description']._serialized_options = b'\272H\005r\003\030\377\001'
+  _globals['_CREATEENDPOINTREQUEST'].fields_by_name['endpoint']._loaded_options = None
+  _globals['_CREATEENDPOINTREQUEST'].fields_by_name['endpoint']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_CREATEENDPOINTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATEENDPOINTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\017r\r\030\377\0012\010^[!-~]*$'
+  _globals['_CREATEENDPOINTRESPONSE'].fields_by_name['secret']._loaded_options = None
+  _globals['_CREATEENDPOINTRESPONSE'].fields_by_name['secret']._serialized_options = b'\200\001\001'
+  _globals['_GETENDPOINTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETENDPOINTREQUEST'].fields_by_name['name']._serialized_options = b'\272H9r725^endpoints/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+  _globals['_LISTENDPOINTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTENDPOINTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTENDPOINTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTENDPOINTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_UPDATEENDPOINTREQUEST'].fields_by_name['endpoint']._loaded_options = None
+  _globals['_UPDATEENDPOINTREQUEST'].fields_by_name['endpoint']._serialized_options = b'\272H\231\001\272\001\222\001\n\rendpoint.name\0225must have the name of an endpoint, `endpoints/{uuid}`\032Jthis.name.matches(\'^endpoints/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\')\310\001\001'
+  _globals['_UPDATEENDPOINTREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEENDPOINTREQUEST'].fields_by_name['update_mask']._serialized_options = b'\272H\323\001\272\001\314\001\n\021update_mask.paths\022Nmust name some of url, event_types, description and disabled, and nothing else\032gsize(this.paths) > 0 && this.paths.all(path, path in [\'url\', \'event_types\', \'description\', \'disabled\'])\310\001\001'
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['name']._serialized_options = b'\272H9r725^endpoints/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\017r\r\030\377\0012\010^[!-~]*$'
+  _globals['_ROTATEENDPOINTSECRETRESPONSE'].fields_by_name['secret']._loaded_options = None
+  _globals['_ROTATEENDPOINTSECRETRESPONSE'].fields_by_name['secret']._serialized_options = b'\200\001\001'
+  _globals['_DELETEENDPOINTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEENDPOINTREQUEST'].fields_by_name['name']._serialized_options = b'\272H9r725^endpoints/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
   _globals['_LISTDELIVERIESREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTDELIVERIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTDELIVERIESREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -45,24 +76,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDELIVERIESREQUEST'].fields_by_name['states']._serialized_options = b'\272H\016\222\001\013\020\004\"\007\202\001\004\020\001 \000'
   _globals['_REDELIVERWEBHOOKREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_REDELIVERWEBHOOKREQUEST'].fields_by_name['name']._serialized_options = b'\272Horm2k^deliveries/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}~(callback|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
-  _globals['_DELIVERYSTATE']._serialized_start=1517
-  _globals['_DELIVERYSTATE']._serialized_end=1675
-  _globals['_RESULTOMISSION']._serialized_start=1677
-  _globals['_RESULTOMISSION']._serialized_end=1757
-  _globals['_DELIVERY']._serialized_start=153
-  _globals['_DELIVERY']._serialized_end=579
-  _globals['_WEBHOOKPAYLOAD']._serialized_start=582
-  _globals['_WEBHOOKPAYLOAD']._serialized_end=721
-  _globals['_WEBHOOKDATA']._serialized_start=724
-  _globals['_WEBHOOKDATA']._serialized_end=895
-  _globals['_LISTDELIVERIESREQUEST']._serialized_start=898
-  _globals['_LISTDELIVERIESREQUEST']._serialized_end=1151
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=1153
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=1271
-  _globals['_REDELIVERWEBHOOKREQUEST']._serialized_start=1274
-  _globals['_REDELIVERWEBHOOKREQUEST']._serialized_end=1436
-  _globals['_REDELIVERWEBHOOKRESPONSE']._serialized_start=1438
-  _globals['_REDELIVERWEBHOOKRESPONSE']._serialized_end=1514
-  _globals['_WEBHOOKSERVICE']._serialized_start=1760
-  _globals['_WEBHOOKSERVICE']._serialized_end=1964
+  _globals['_DELIVERYSTATE']._serialized_start=3615
+  _globals['_DELIVERYSTATE']._serialized_end=3773
+  _globals['_RESULTOMISSION']._serialized_start=3775
+  _globals['_RESULTOMISSION']._serialized_end=3855
+  _globals['_ENDPOINT']._serialized_start=187
+  _globals['_ENDPOINT']._serialized_end=527
+  _globals['_DELIVERY']._serialized_start=530
+  _globals['_DELIVERY']._serialized_end=956
+  _globals['_WEBHOOKPAYLOAD']._serialized_start=959
+  _globals['_WEBHOOKPAYLOAD']._serialized_end=1098
+  _globals['_WEBHOOKDATA']._serialized_start=1101
+  _globals['_WEBHOOKDATA']._serialized_end=1272
+  _globals['_CREATEENDPOINTREQUEST']._serialized_start=1275
+  _globals['_CREATEENDPOINTREQUEST']._serialized_end=1407
+  _globals['_CREATEENDPOINTRESPONSE']._serialized_start=1409
+  _globals['_CREATEENDPOINTRESPONSE']._serialized_end=1512
+  _globals['_GETENDPOINTREQUEST']._serialized_start=1514
+  _globals['_GETENDPOINTREQUEST']._serialized_end=1616
+  _globals['_GETENDPOINTRESPONSE']._serialized_start=1618
+  _globals['_GETENDPOINTRESPONSE']._serialized_end=1689
+  _globals['_LISTENDPOINTSREQUEST']._serialized_start=1691
+  _globals['_LISTENDPOINTSREQUEST']._serialized_end=1795
+  _globals['_LISTENDPOINTSRESPONSE']._serialized_start=1797
+  _globals['_LISTENDPOINTSRESPONSE']._serialized_end=1912
+  _globals['_UPDATEENDPOINTREQUEST']._serialized_start=1915
+  _globals['_UPDATEENDPOINTREQUEST']._serialized_end=2429
+  _globals['_UPDATEENDPOINTRESPONSE']._serialized_start=2431
+  _globals['_UPDATEENDPOINTRESPONSE']._serialized_end=2505
+  _globals['_ROTATEENDPOINTSECRETREQUEST']._serialized_start=2508
+  _globals['_ROTATEENDPOINTSECRETREQUEST']._serialized_end=2711
+  _globals['_ROTATEENDPOINTSECRETRESPONSE']._serialized_start=2713
+  _globals['_ROTATEENDPOINTSECRETRESPONSE']._serialized_end=2822
+  _globals['_DELETEENDPOINTREQUEST']._serialized_start=2825
+  _globals['_DELETEENDPOINTREQUEST']._serialized_end=2967
+  _globals['_DELETEENDPOINTRESPONSE']._serialized_start=2969
+  _globals['_DELETEENDPOINTRESPONSE']._serialized_end=2993
+  _globals['_LISTDELIVERIESREQUEST']._serialized_start=2996
+  _globals['_LISTDELIVERIESREQUEST']._serialized_end=3249
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=3251
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=3369
+  _globals['_REDELIVERWEBHOOKREQUEST']._serialized_start=3372
+  _globals['_REDELIVERWEBHOOKREQUEST']._serialized_end=3534
+  _globals['_REDELIVERWEBHOOKRESPONSE']._serialized_start=3536
+  _globals['_REDELIVERWEBHOOKRESPONSE']._serialized_end=3612
+  _globals['_WEBHOOKSERVICE']._serialized_start=3858
+  _globals['_WEBHOOKSERVICE']._serialized_end=4614
 # @@protoc_insertion_point(module_scope)

@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class WebhookServiceStub:
-    """WebhookService shows what was sent to callback URLs and endpoints, and sends it again. A delivery is
-    written with the move that it tells of, so none is lost; docs/webhooks.md says how it is sent and verified.
+    """WebhookService keeps a tenant's endpoints, shows what was sent to them and to callback URLs, and sends it
+    again. A delivery is written with the move that it tells of, so none is lost; docs/webhooks.md says how
+    it is sent and verified.
     """
 
     def __init__(self, channel):
@@ -36,6 +37,36 @@ class WebhookServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.CreateEndpoint = channel.unary_unary(
+                '/gleaner.v1.WebhookService/CreateEndpoint',
+                request_serializer=gleaner_dot_v1_dot_webhooks__pb2.CreateEndpointRequest.SerializeToString,
+                response_deserializer=gleaner_dot_v1_dot_webhooks__pb2.CreateEndpointResponse.FromString,
+                _registered_method=True)
+        self.GetEndpoint = channel.unary_unary(
+                '/gleaner.v1.WebhookService/GetEndpoint',
+                request_serializer=gleaner_dot_v1_dot_webhooks__pb2.GetEndpointRequest.SerializeToString,
+                response_deserializer=gleaner_dot_v1_dot_webhooks__pb2.GetEndpointResponse.FromString,
+                _registered_method=True)
+        self.ListEndpoints = channel.unary_unary(
+                '/gleaner.v1.WebhookService/ListEndpoints',
+                request_serializer=gleaner_dot_v1_dot_webhooks__pb2.ListEndpointsRequest.SerializeToString,
+                response_deserializer=gleaner_dot_v1_dot_webhooks__pb2.ListEndpointsResponse.FromString,
+                _registered_method=True)
+        self.UpdateEndpoint = channel.unary_unary(
+                '/gleaner.v1.WebhookService/UpdateEndpoint',
+                request_serializer=gleaner_dot_v1_dot_webhooks__pb2.UpdateEndpointRequest.SerializeToString,
+                response_deserializer=gleaner_dot_v1_dot_webhooks__pb2.UpdateEndpointResponse.FromString,
+                _registered_method=True)
+        self.RotateEndpointSecret = channel.unary_unary(
+                '/gleaner.v1.WebhookService/RotateEndpointSecret',
+                request_serializer=gleaner_dot_v1_dot_webhooks__pb2.RotateEndpointSecretRequest.SerializeToString,
+                response_deserializer=gleaner_dot_v1_dot_webhooks__pb2.RotateEndpointSecretResponse.FromString,
+                _registered_method=True)
+        self.DeleteEndpoint = channel.unary_unary(
+                '/gleaner.v1.WebhookService/DeleteEndpoint',
+                request_serializer=gleaner_dot_v1_dot_webhooks__pb2.DeleteEndpointRequest.SerializeToString,
+                response_deserializer=gleaner_dot_v1_dot_webhooks__pb2.DeleteEndpointResponse.FromString,
+                _registered_method=True)
         self.ListDeliveries = channel.unary_unary(
                 '/gleaner.v1.WebhookService/ListDeliveries',
                 request_serializer=gleaner_dot_v1_dot_webhooks__pb2.ListDeliveriesRequest.SerializeToString,
@@ -49,9 +80,63 @@ class WebhookServiceStub:
 
 
 class WebhookServiceServicer:
-    """WebhookService shows what was sent to callback URLs and endpoints, and sends it again. A delivery is
-    written with the move that it tells of, so none is lost; docs/webhooks.md says how it is sent and verified.
+    """WebhookService keeps a tenant's endpoints, shows what was sent to them and to callback URLs, and sends it
+    again. A delivery is written with the move that it tells of, so none is lost; docs/webhooks.md says how
+    it is sent and verified.
     """
+
+    def CreateEndpoint(self, request, context):
+        """Makes an endpoint, which is told of every job's moves from now on. Only this answer and those of
+        RotateEndpointSecret show a secret.
+
+        Errors: INVALID_ARGUMENT; RESOURCE_EXHAUSTED if the tenant has 20 endpoints already: delete one;
+        ALREADY_EXISTS if the request id made an endpoint that is another by now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEndpoint(self, request, context):
+        """Returns an endpoint. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEndpoints(self, request, context):
+        """Lists endpoints, newest first. Errors: INVALID_ARGUMENT for a page token that was made up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateEndpoint(self, request, context):
+        """Changes what the mask names. What is owed already goes to the new URL; moves are owed by the new
+        types and `disabled` from now on. Enabled again, an endpoint is not told of what it missed.
+
+        Errors: NOT_FOUND; INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateEndpointSecret(self, request, context):
+        """Makes a new secret. The one before it goes on signing, beside the new one, until the next rotation:
+        give receivers the new one meanwhile.
+
+        Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteEndpoint(self, request, context):
+        """Deletes an endpoint and its secrets. What it is still owed is given up when it is due: DEAD, with
+        ENDPOINT_CLOSED. Errors: NOT_FOUND, unless `allow_missing`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def ListDeliveries(self, request, context):
         """Lists deliveries, newest first. Errors: INVALID_ARGUMENT for a page token that does not fit the filter.
@@ -73,6 +158,36 @@ class WebhookServiceServicer:
 
 def add_WebhookServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreateEndpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateEndpoint,
+                    request_deserializer=gleaner_dot_v1_dot_webhooks__pb2.CreateEndpointRequest.FromString,
+                    response_serializer=gleaner_dot_v1_dot_webhooks__pb2.CreateEndpointResponse.SerializeToString,
+            ),
+            'GetEndpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEndpoint,
+                    request_deserializer=gleaner_dot_v1_dot_webhooks__pb2.GetEndpointRequest.FromString,
+                    response_serializer=gleaner_dot_v1_dot_webhooks__pb2.GetEndpointResponse.SerializeToString,
+            ),
+            'ListEndpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEndpoints,
+                    request_deserializer=gleaner_dot_v1_dot_webhooks__pb2.ListEndpointsRequest.FromString,
+                    response_serializer=gleaner_dot_v1_dot_webhooks__pb2.ListEndpointsResponse.SerializeToString,
+            ),
+            'UpdateEndpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateEndpoint,
+                    request_deserializer=gleaner_dot_v1_dot_webhooks__pb2.UpdateEndpointRequest.FromString,
+                    response_serializer=gleaner_dot_v1_dot_webhooks__pb2.UpdateEndpointResponse.SerializeToString,
+            ),
+            'RotateEndpointSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateEndpointSecret,
+                    request_deserializer=gleaner_dot_v1_dot_webhooks__pb2.RotateEndpointSecretRequest.FromString,
+                    response_serializer=gleaner_dot_v1_dot_webhooks__pb2.RotateEndpointSecretResponse.SerializeToString,
+            ),
+            'DeleteEndpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteEndpoint,
+                    request_deserializer=gleaner_dot_v1_dot_webhooks__pb2.DeleteEndpointRequest.FromString,
+                    response_serializer=gleaner_dot_v1_dot_webhooks__pb2.DeleteEndpointResponse.SerializeToString,
+            ),
             'ListDeliveries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDeliveries,
                     request_deserializer=gleaner_dot_v1_dot_webhooks__pb2.ListDeliveriesRequest.FromString,
@@ -92,9 +207,172 @@ def add_WebhookServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WebhookService:
-    """WebhookService shows what was sent to callback URLs and endpoints, and sends it again. A delivery is
-    written with the move that it tells of, so none is lost; docs/webhooks.md says how it is sent and verified.
+    """WebhookService keeps a tenant's endpoints, shows what was sent to them and to callback URLs, and sends it
+    again. A delivery is written with the move that it tells of, so none is lost; docs/webhooks.md says how
+    it is sent and verified.
     """
+
+    @staticmethod
+    def CreateEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gleaner.v1.WebhookService/CreateEndpoint',
+            gleaner_dot_v1_dot_webhooks__pb2.CreateEndpointRequest.SerializeToString,
+            gleaner_dot_v1_dot_webhooks__pb2.CreateEndpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gleaner.v1.WebhookService/GetEndpoint',
+            gleaner_dot_v1_dot_webhooks__pb2.GetEndpointRequest.SerializeToString,
+            gleaner_dot_v1_dot_webhooks__pb2.GetEndpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEndpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gleaner.v1.WebhookService/ListEndpoints',
+            gleaner_dot_v1_dot_webhooks__pb2.ListEndpointsRequest.SerializeToString,
+            gleaner_dot_v1_dot_webhooks__pb2.ListEndpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gleaner.v1.WebhookService/UpdateEndpoint',
+            gleaner_dot_v1_dot_webhooks__pb2.UpdateEndpointRequest.SerializeToString,
+            gleaner_dot_v1_dot_webhooks__pb2.UpdateEndpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateEndpointSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gleaner.v1.WebhookService/RotateEndpointSecret',
+            gleaner_dot_v1_dot_webhooks__pb2.RotateEndpointSecretRequest.SerializeToString,
+            gleaner_dot_v1_dot_webhooks__pb2.RotateEndpointSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gleaner.v1.WebhookService/DeleteEndpoint',
+            gleaner_dot_v1_dot_webhooks__pb2.DeleteEndpointRequest.SerializeToString,
+            gleaner_dot_v1_dot_webhooks__pb2.DeleteEndpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def ListDeliveries(request,

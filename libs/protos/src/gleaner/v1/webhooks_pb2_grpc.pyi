@@ -27,14 +27,42 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WebhookServiceStub:
-    """WebhookService shows what was sent to callback URLs and endpoints, and sends it again. A delivery is
-    written with the move that it tells of, so none is lost; docs/webhooks.md says how it is sent and verified.
+    """WebhookService keeps a tenant's endpoints, shows what was sent to them and to callback URLs, and sends it
+    again. A delivery is written with the move that it tells of, so none is lost; docs/webhooks.md says how
+    it is sent and verified.
     """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WebhookServiceAsyncStub: ...
+    CreateEndpoint: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.CreateEndpointRequest, _webhooks_pb2.CreateEndpointResponse]
+    """Makes an endpoint, which is told of every job's moves from now on. Only this answer and those of
+    RotateEndpointSecret show a secret.
+
+    Errors: INVALID_ARGUMENT; RESOURCE_EXHAUSTED if the tenant has 20 endpoints already: delete one;
+    ALREADY_EXISTS if the request id made an endpoint that is another by now.
+    """
+    GetEndpoint: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.GetEndpointRequest, _webhooks_pb2.GetEndpointResponse]
+    """Returns an endpoint. Errors: NOT_FOUND."""
+    ListEndpoints: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.ListEndpointsRequest, _webhooks_pb2.ListEndpointsResponse]
+    """Lists endpoints, newest first. Errors: INVALID_ARGUMENT for a page token that was made up."""
+    UpdateEndpoint: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.UpdateEndpointRequest, _webhooks_pb2.UpdateEndpointResponse]
+    """Changes what the mask names. What is owed already goes to the new URL; moves are owed by the new
+    types and `disabled` from now on. Enabled again, an endpoint is not told of what it missed.
+
+    Errors: NOT_FOUND; INVALID_ARGUMENT.
+    """
+    RotateEndpointSecret: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.RotateEndpointSecretRequest, _webhooks_pb2.RotateEndpointSecretResponse]
+    """Makes a new secret. The one before it goes on signing, beside the new one, until the next rotation:
+    give receivers the new one meanwhile.
+
+    Errors: NOT_FOUND.
+    """
+    DeleteEndpoint: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.DeleteEndpointRequest, _webhooks_pb2.DeleteEndpointResponse]
+    """Deletes an endpoint and its secrets. What it is still owed is given up when it is due: DEAD, with
+    ENDPOINT_CLOSED. Errors: NOT_FOUND, unless `allow_missing`.
+    """
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.ListDeliveriesRequest, _webhooks_pb2.ListDeliveriesResponse]
     """Lists deliveries, newest first. Errors: INVALID_ARGUMENT for a page token that does not fit the filter."""
     RedeliverWebhook: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.RedeliverWebhookRequest, _webhooks_pb2.RedeliverWebhookResponse]
@@ -46,11 +74,39 @@ class WebhookServiceStub:
 
 @_typing.type_check_only
 class WebhookServiceAsyncStub(WebhookServiceStub):
-    """WebhookService shows what was sent to callback URLs and endpoints, and sends it again. A delivery is
-    written with the move that it tells of, so none is lost; docs/webhooks.md says how it is sent and verified.
+    """WebhookService keeps a tenant's endpoints, shows what was sent to them and to callback URLs, and sends it
+    again. A delivery is written with the move that it tells of, so none is lost; docs/webhooks.md says how
+    it is sent and verified.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    CreateEndpoint: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.CreateEndpointRequest, _webhooks_pb2.CreateEndpointResponse]  # type: ignore[assignment]
+    """Makes an endpoint, which is told of every job's moves from now on. Only this answer and those of
+    RotateEndpointSecret show a secret.
+
+    Errors: INVALID_ARGUMENT; RESOURCE_EXHAUSTED if the tenant has 20 endpoints already: delete one;
+    ALREADY_EXISTS if the request id made an endpoint that is another by now.
+    """
+    GetEndpoint: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.GetEndpointRequest, _webhooks_pb2.GetEndpointResponse]  # type: ignore[assignment]
+    """Returns an endpoint. Errors: NOT_FOUND."""
+    ListEndpoints: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.ListEndpointsRequest, _webhooks_pb2.ListEndpointsResponse]  # type: ignore[assignment]
+    """Lists endpoints, newest first. Errors: INVALID_ARGUMENT for a page token that was made up."""
+    UpdateEndpoint: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.UpdateEndpointRequest, _webhooks_pb2.UpdateEndpointResponse]  # type: ignore[assignment]
+    """Changes what the mask names. What is owed already goes to the new URL; moves are owed by the new
+    types and `disabled` from now on. Enabled again, an endpoint is not told of what it missed.
+
+    Errors: NOT_FOUND; INVALID_ARGUMENT.
+    """
+    RotateEndpointSecret: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.RotateEndpointSecretRequest, _webhooks_pb2.RotateEndpointSecretResponse]  # type: ignore[assignment]
+    """Makes a new secret. The one before it goes on signing, beside the new one, until the next rotation:
+    give receivers the new one meanwhile.
+
+    Errors: NOT_FOUND.
+    """
+    DeleteEndpoint: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.DeleteEndpointRequest, _webhooks_pb2.DeleteEndpointResponse]  # type: ignore[assignment]
+    """Deletes an endpoint and its secrets. What it is still owed is given up when it is due: DEAD, with
+    ENDPOINT_CLOSED. Errors: NOT_FOUND, unless `allow_missing`.
+    """
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.ListDeliveriesRequest, _webhooks_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
     """Lists deliveries, newest first. Errors: INVALID_ARGUMENT for a page token that does not fit the filter."""
     RedeliverWebhook: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.RedeliverWebhookRequest, _webhooks_pb2.RedeliverWebhookResponse]  # type: ignore[assignment]
@@ -61,9 +117,73 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     """
 
 class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
-    """WebhookService shows what was sent to callback URLs and endpoints, and sends it again. A delivery is
-    written with the move that it tells of, so none is lost; docs/webhooks.md says how it is sent and verified.
+    """WebhookService keeps a tenant's endpoints, shows what was sent to them and to callback URLs, and sends it
+    again. A delivery is written with the move that it tells of, so none is lost; docs/webhooks.md says how
+    it is sent and verified.
     """
+
+    @_abc_1.abstractmethod
+    def CreateEndpoint(
+        self,
+        request: _webhooks_pb2.CreateEndpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhooks_pb2.CreateEndpointResponse, _abc.Awaitable[_webhooks_pb2.CreateEndpointResponse]]:
+        """Makes an endpoint, which is told of every job's moves from now on. Only this answer and those of
+        RotateEndpointSecret show a secret.
+
+        Errors: INVALID_ARGUMENT; RESOURCE_EXHAUSTED if the tenant has 20 endpoints already: delete one;
+        ALREADY_EXISTS if the request id made an endpoint that is another by now.
+        """
+
+    @_abc_1.abstractmethod
+    def GetEndpoint(
+        self,
+        request: _webhooks_pb2.GetEndpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhooks_pb2.GetEndpointResponse, _abc.Awaitable[_webhooks_pb2.GetEndpointResponse]]:
+        """Returns an endpoint. Errors: NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListEndpoints(
+        self,
+        request: _webhooks_pb2.ListEndpointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhooks_pb2.ListEndpointsResponse, _abc.Awaitable[_webhooks_pb2.ListEndpointsResponse]]:
+        """Lists endpoints, newest first. Errors: INVALID_ARGUMENT for a page token that was made up."""
+
+    @_abc_1.abstractmethod
+    def UpdateEndpoint(
+        self,
+        request: _webhooks_pb2.UpdateEndpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhooks_pb2.UpdateEndpointResponse, _abc.Awaitable[_webhooks_pb2.UpdateEndpointResponse]]:
+        """Changes what the mask names. What is owed already goes to the new URL; moves are owed by the new
+        types and `disabled` from now on. Enabled again, an endpoint is not told of what it missed.
+
+        Errors: NOT_FOUND; INVALID_ARGUMENT.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateEndpointSecret(
+        self,
+        request: _webhooks_pb2.RotateEndpointSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhooks_pb2.RotateEndpointSecretResponse, _abc.Awaitable[_webhooks_pb2.RotateEndpointSecretResponse]]:
+        """Makes a new secret. The one before it goes on signing, beside the new one, until the next rotation:
+        give receivers the new one meanwhile.
+
+        Errors: NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteEndpoint(
+        self,
+        request: _webhooks_pb2.DeleteEndpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhooks_pb2.DeleteEndpointResponse, _abc.Awaitable[_webhooks_pb2.DeleteEndpointResponse]]:
+        """Deletes an endpoint and its secrets. What it is still owed is given up when it is due: DEAD, with
+        ENDPOINT_CLOSED. Errors: NOT_FOUND, unless `allow_missing`.
+        """
 
     @_abc_1.abstractmethod
     def ListDeliveries(

@@ -9,10 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gleaner.v1 import events_pb2 as pb
 from gleaner.v1.events_pb2_grpc import EventServiceServicer
 from gleaner_api import messages, names
+from gleaner_api.endpoints import unknown_types
 from gleaner_api.subscription import Reader, Requests, Send, in_line
 from gleaner_core.errors import Finding, GroupDiffers, GroupExpired, GroupNotFound, InvalidRequest
 from gleaner_repo import Group, GroupRepository, ParkedEvent
-from gleaner_repo.moves import EVENT_TYPES
 from gleaner_rpc import Context, tenant
 
 _IN_FLIGHT = 100
@@ -126,12 +126,7 @@ async def _start(requests: Requests) -> pb.SubscriptionStart:
     async for request in requests:
         if request.WhichOneof("message") != "start":
             break
-        unknown = [
-            Finding(f"start.event_types[{index}]", "UNKNOWN_TYPE", "is no type of event")
-            for index, name in enumerate(request.start.event_types)
-            if name not in EVENT_TYPES
-        ]
-        if unknown:
+        if unknown := list(unknown_types(request.start.event_types, "start.event_types")):
             raise InvalidRequest(unknown)
         return request.start
     raise InvalidRequest([Finding("start", "REQUIRED", "must come first")])
