@@ -27,6 +27,7 @@ from support.webhook_receiver import (
 )
 
 PUBLIC = "93.184.216.34"
+NO_YEAR = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
 _NEW_CERTIFICATE = (
     "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
     " -subj /CN=hooks.example.org -addext subjectAltName=DNS:hooks.example.org"
@@ -96,10 +97,18 @@ async def test_retry_after_is_seconds_or_a_date(
     assert timedelta(seconds=shortest) <= answer.retry_after <= timedelta(seconds=longest)
 
 
-async def test_a_retry_after_that_is_neither_is_none(receiver: WebhookReceiver) -> None:
-    receiver.always = answering(503, retry_after="soon")
+@pytest.mark.parametrize("text", ["soon", NO_YEAR, "Mon, 01 Jan 2024 00:00:00 +9999"])
+async def test_a_retry_after_that_is_neither_is_none(receiver: WebhookReceiver, text: str) -> None:
+    receiver.always = answering(503, retry_after=text)
     async with poster() as to:
         assert await to.post(receiver.url, {}, b"{}") == Answered(503)
+
+
+@pytest.mark.parametrize("text", ["120", NO_YEAR])
+async def test_who_takes_it_is_not_asked_when_to_try_again(receiver: WebhookReceiver, text: str) -> None:
+    receiver.always = answering(202, retry_after=text)
+    async with poster() as to:
+        assert await to.post(receiver.url, {}, b"{}") == Answered(202)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +132,13 @@ async def test_a_body_that_drips_holds_nobody_up_and_the_status_counts(receiver:
         assert await to.post(receiver.url, {}, b"{}") == Answered(200)
 
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("status", [200, 410])
+async def test_a_status_counts_though_the_time_is_over_before_its_body(receiver: WebhookReceiver, status: int) -> None:
+    receiver.always = dripping_after_status(status)
+    async with poster(timeout_s=0.5) as to:
+        assert await to.post(receiver.url, {}, b"{}") == Answered(status)
 
 
 async def test_of_an_endless_answer_little_is_read(receiver: WebhookReceiver) -> None:

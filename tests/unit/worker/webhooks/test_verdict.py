@@ -49,11 +49,19 @@ def test_back_off_grows_and_is_capped() -> None:
 
 
 def test_retry_after_is_obeyed_but_not_for_ever() -> None:
-    ten = judge(Answered(503, timedelta(seconds=10)), 1, SETTINGS).delay
+    minute = judge(Answered(503, timedelta(minutes=1)), 1, SETTINGS).delay
     long = judge(Answered(429, timedelta(days=30)), 1, SETTINGS).delay
 
-    assert timedelta(seconds=10) <= ten <= timedelta(seconds=11)
+    assert timedelta(seconds=60) <= minute <= timedelta(seconds=66)
     assert HOUR <= long <= HOUR * 1.1
+
+
+@pytest.mark.parametrize("told", [timedelta(0), timedelta(seconds=1)])
+def test_a_retry_after_that_is_shorter_than_the_back_off_does_not_shorten_it(told: timedelta) -> None:
+    waits = [judge(Answered(429, told), 4, SETTINGS).delay for _ in range(300)]
+
+    assert min(waits) >= told
+    assert timedelta(seconds=200) < max(waits) <= timedelta(seconds=240)
 
 
 def test_only_who_is_overloaded_pauses_everybody() -> None:

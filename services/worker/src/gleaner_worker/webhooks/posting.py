@@ -82,20 +82,27 @@ class Poster:
         except (httpx2.InvalidURL, ValueError):
             return Unanswered("URL_REFUSED")
         fields = [(name.encode(), value.encode()) for name, value in (headers | {"connection": "close"}).items()]
+        answer = None
         try:
             async with asyncio.timeout(self._timeout_s):
                 async with self._pool.stream(
                     "POST", target, headers=fields, content=body, extensions={"timeout": {"connect": _CONNECT_S}}
                 ) as response:
+                    answer = _answer(response)  # whatever becomes of its body
                     await _hear_out(response)
-                    return Answered(response.status, _retry_after(response.headers))
         except tuple(kind for kind, _ in _REASONS) as error:
-            return Unanswered(_reason(error))
+            return answer or Unanswered(_reason(error))
+        return answer
 
 
 def _target(url: str) -> httpcore2.URL:
     parsed = httpx2.URL(url)
     return httpcore2.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path)
+
+
+def _answer(response: httpcore2.Response) -> Answered:
+    success = 200 <= response.status < 300
+    return Answered(response.status, None if success else _retry_after(response.headers))
 
 
 async def _hear_out(response: httpcore2.Response) -> None:
@@ -122,6 +129,6 @@ def _retry_after(headers: list[tuple[bytes, bytes]]) -> timedelta | None:
         return timedelta(seconds=min(int(text[:9]), 86_400))
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year of twenty digits
         return None
     return max(moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC), timedelta(0))

@@ -48,6 +48,6 @@ def pause_asked(answer: Answered | Unanswered, settings: WebhookSettings) -> tim
 
 def _delay(told: timedelta | None, attempt: int, settings: WebhookSettings) -> timedelta:
     longest = timedelta(seconds=settings.retry_max_delay_s)
-    if told is not None:  # not all at the same moment
-        return min(told, longest) * random.uniform(1, 1.1)
-    return backoff(attempt, timedelta(seconds=settings.retry_base_delay_s), longest)
+    asked = min(told or timedelta(0), longest) * random.uniform(1, 1.1)  # not all at the same moment
+    # Whichever is longer: `0`, or a date by a clock that is behind, would spend all tries at once.
+    return max(asked, backoff(attempt, timedelta(seconds=settings.retry_base_delay_s), longest))
