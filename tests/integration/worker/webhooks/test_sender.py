@@ -16,20 +16,36 @@ from gleaner_core.errors import JobError
 from gleaner_core.ids import uuid7
 from gleaner_repo import (
     Database,
+    DatabaseSettings,
     Delivery,
     DeliveryRepository,
     DeliveryState,
     JobRepository,
     NewJob,
     Tried,
+    open_database,
 )
 from gleaner_repo.deliveries import CALLBACK
 from gleaner_worker.webhooks import Poster, Sender, WebhookSettings
 from support.jobs import LEASE, NO_LEASE, TENANT
+from support.proxy import Proxy
 from support.webhook_receiver import WebhookReceiver, answering, dropping, hanging
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+REFUSED_RENEWAL = """
+CREATE SEQUENCE refusals;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('refusals') < 2 THEN
+        RAISE EXCEPTION USING ERRCODE = '22000';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER refuse BEFORE UPDATE ON deliveries FOR EACH ROW
+    WHEN (OLD.state = 'SENDING' AND NEW.state = 'SENDING') EXECUTE FUNCTION refuse();
+"""
 RESULT = results_pb2.ExtractionResult(extractor="embedded")
 
 
@@ -325,6 +341,71 @@ async def test_a_lost_lease_stops_the_send_and_writes_nothing(suite: Suite) -> N
         told = await suite.until(job, DeliveryState.DELIVERED)
 
     assert (told.attempt, told.last_status) == (2, 200)
+
+
+async def test_a_claim_that_the_database_refuses_ends_nothing_and_is_told_without_its_text(
+    suite: Suite, caplog: pytest.LogCaptureFixture
+) -> None:
+    [job] = await suite.failed()
+    await suite.database.execute("ALTER TABLE deliveries RENAME COLUMN holder TO gone")
+
+    async with suite.sender(poll_max_s=0.2):
+        async with asyncio.timeout(10):
+            while "UndefinedColumnError" not in caplog.text:
+                await asyncio.sleep(0.02)
+        await suite.database.execute("ALTER TABLE deliveries RENAME COLUMN gone TO holder")
+        told = await suite.until(job, DeliveryState.DELIVERED)
+
+    assert told.attempt == 1
+    assert "holder" not in caplog.text
+
+
+async def test_a_renewal_that_the_database_refuses_ends_nothing_and_is_asked_again(suite: Suite) -> None:
+    await suite.database.execute(REFUSED_RENEWAL)
+    suite.receiver.next.append(hanging)
+    [job] = await suite.failed()
+
+    async with suite.sender(lease_s=1.5, timeout_s=2, poll_max_s=0.2):
+        told = await suite.until(job, DeliveryState.DELIVERED)
+        refused = await suite.database.fetchrow("SELECT last_value FROM refusals")
+
+    assert refused
+    assert refused["last_value"] > 1
+    assert told.attempt == 2
+
+
+async def test_what_cannot_be_read_for_a_while_spends_no_attempt(suite: Suite, database_url: str) -> None:
+    [job] = await suite.failed()
+    hurried = DatabaseSettings(database_url=database_url, database_timeout_s=0.3)
+    async with open_database(hurried) as database:
+        beside = Suite(database, suite.receiver)
+        async with suite.database.pool.acquire() as connection:
+            locked = connection.transaction()
+            await locked.start()
+            await connection.execute("LOCK TABLE outcomes")  # the content's, and nobody else's
+            async with beside.sender(poll_max_s=0.2):
+                first = await suite.until(job, DeliveryState.SENDING)
+                back = await suite.until(job, DeliveryState.PENDING)
+                await locked.rollback()
+                told = await suite.until(job, DeliveryState.DELIVERED)
+
+    assert [seen.attempt for seen in (first, back, told)] == [1, 0, 1]
+
+
+async def test_a_claim_whose_answer_is_lost_spends_no_attempt_and_waits_for_no_lease(
+    suite: Suite, database_url: str
+) -> None:
+    [job] = await suite.failed()
+    async with Proxy(database_url).running() as proxy:
+        hurried = DatabaseSettings(database_url=proxy.url, database_pool_size=2, database_timeout_s=0.5)
+        async with open_database(hurried) as database:
+            proxy.swallow_answers(told=suite.receiver.url.encode())
+            async with Suite(database, suite.receiver).sender(lease_s=60, poll_max_s=0.2):
+                await suite.until(job, DeliveryState.SENDING)
+                proxy.mend()
+                told = await suite.until(job, DeliveryState.DELIVERED)
+
+    assert (told.attempt, len(suite.receiver.all)) == (1, 1)
 
 
 async def test_a_drain_finishes_what_is_being_sent(suite: Suite) -> None:

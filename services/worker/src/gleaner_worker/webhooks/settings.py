@@ -62,6 +62,11 @@ class WebhookSettings(BaseSettings):
         return tuple(part.strip() for part in self.secrets.get_secret_value().split(",") if part.strip())
 
     @property
+    def poll_max(self) -> timedelta:
+        """Longest pause between two looks for due deliveries."""
+        return timedelta(seconds=self.poll_max_s)
+
+    @property
     def lease(self) -> timedelta:
         """Lease of a delivery that is being sent."""
         return timedelta(seconds=self.lease_s)
