@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -63,7 +66,7 @@ class Suite:
         about = stored_pb2.JobAbout(correlation_id="order-7", metadata={"a": "1", "_b": "private"}, documents=["x.pdf"])
         job = NewJob(
             id=uuid7(),
-            tenant_id=TENANT,
+            tenant_id=rest.get("tenant", TENANT),
             fingerprint=b"f",
             request=b"",
             about=about.SerializeToString(),
@@ -80,15 +83,15 @@ class Suite:
             assert await self.jobs.mark_failed(claimed.lease, JobError("DOCUMENT_DAMAGED", "it is damaged"))
         return ids
 
-    async def delivery(self, job_id: UUID) -> Delivery:
+    async def delivery(self, job_id: UUID, *, tenant: str = TENANT) -> Delivery:
         """The job's only delivery."""
-        [found] = await self.deliveries.list_page(TENANT, job_id=job_id)
+        [found] = await self.deliveries.list_page(tenant, job_id=job_id)
         return found
 
-    async def until(self, job_id: UUID, *states: DeliveryState) -> Delivery:
+    async def until(self, job_id: UUID, *states: DeliveryState, tenant: str = TENANT) -> Delivery:
         """The job's delivery, once it is in one of the states."""
         async with asyncio.timeout(15):
-            while (found := await self.delivery(job_id)).state not in states:
+            while (found := await self.delivery(job_id, tenant=tenant)).state not in states:
                 await asyncio.sleep(0.02)
         return found
 
@@ -98,8 +101,8 @@ class Suite:
         quick: dict[str, object] = {"retry_base_delay_s": 0.02, "retry_max_delay_s": 2, "timeout_s": 5}
         told = WebhookSettings.model_validate({"secrets": SECRET, "allow_private": True, **quick, **settings})
         stop = asyncio.Event()
-        async with Poster.opened(told) as poster, asyncio.TaskGroup() as group:
-            made = Sender(self.deliveries, poster, told, grace=timedelta(seconds=grace))
+        async with asyncio.TaskGroup() as group:
+            made = Sender(self.deliveries, Poster(told), told, grace=timedelta(seconds=grace))
             group.create_task(made.run(stop))
             try:
                 yield made
@@ -111,6 +114,33 @@ class Suite:
 def receiver() -> Iterator[WebhookReceiver]:
     with WebhookReceiver() as made:
         yield made
+
+
+class Names:
+    """The system's resolver as it finds every name of example.org at this machine, after a while those of slow ones."""
+
+    def __init__(self) -> None:
+        self.slow: list[str] = []
+        self._answered = threading.Event()
+        self._real = socket.getaddrinfo
+
+    def __call__(self, host: str, *arguments: Any, **rest: Any) -> Any:
+        if host.endswith(".slow.example.org"):
+            self.slow.append(host)
+            self._answered.wait()
+        return self._real("127.0.0.1" if host.endswith(".example.org") else host, *arguments, **rest)
+
+    def answer(self) -> None:
+        """The slow ones are found, too."""
+        self._answered.set()
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    made = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", made)
+    yield made
+    made.answer()
 
 
 @pytest.fixture
@@ -247,9 +277,64 @@ async def test_one_host_that_hangs_holds_up_no_other(suite: Suite) -> None:
         stuck.always = hanging
         await suite.failed(10, url=stuck.url)
         [job] = await suite.failed()
-        async with suite.sender(slots=4, endpoint_slots=2, grace=0):
+        async with suite.sender(slots=8, endpoint_slots=2, grace=0):
             told = await suite.until(job, DeliveryState.DELIVERED)
 
+    assert told.attempt == 1
+
+
+async def test_a_tenants_many_hosts_that_hang_hold_up_no_other_tenant(suite: Suite, names: Names) -> None:
+    with WebhookReceiver() as stuck:
+        stuck.always = hanging
+        for number in range(16):
+            await suite.failed(url=f"http://{number}.example.org:{stuck.port}/", tenant="many")
+        async with suite.sender(slots=4, timeout_s=60, grace=0):
+            await stuck.received(), await stuck.received()
+            [job] = await suite.failed(url=f"http://good.example.org:{suite.receiver.port}/")
+            told = await suite.until(job, DeliveryState.DELIVERED)
+
+        assert told.attempt == 1
+        assert stuck.most_at_once == 2, "half of the slots"
+
+
+async def test_a_tenants_many_names_that_nobody_answers_hold_up_no_other_tenant_and_spend_few_tries(
+    suite: Suite, names: Names
+) -> None:
+    slow = [
+        (await suite.failed(url=f"http://{number}.slow.example.org:{suite.receiver.port}/", tenant="many"))[0]
+        for number in range(8)
+    ]
+    async with suite.sender(slots=4, timeout_s=0.3, poll_max_s=0.2, breaker_pause_s=0.3):
+        async with asyncio.timeout(15):
+            while [(await suite.delivery(job, tenant="many")).last_error for job in slow].count("TIMED_OUT") < 2:
+                await asyncio.sleep(0.02)
+        [job] = await suite.failed(url=f"http://good.example.org:{suite.receiver.port}/")
+        good = await suite.until(job, DeliveryState.DELIVERED)
+        asked = len(names.slow)
+        names.answer()
+        ends = [await suite.until(job, DeliveryState.DELIVERED, tenant="many") for job in slow]
+
+    assert good.attempt == 1
+    assert asked == 2, "a look-up keeps its place, though its try is over"
+    assert sum(end.attempt for end in ends) == len(slow) + 2, "who waits for a place spends no try"
+
+
+async def test_nothing_is_claimed_while_look_ups_without_an_answer_are_too_many(suite: Suite, names: Names) -> None:
+    for number in range(4):
+        await suite.failed(url=f"http://{number}.slow.example.org:{suite.receiver.port}/", tenant=str(number))
+    async with suite.sender(slots=1, timeout_s=0.05, poll_max_s=0.2):
+        async with asyncio.timeout(15):
+            while len(names.slow) < 4:
+                await asyncio.sleep(0.02)
+        [job] = await suite.failed()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await suite.receiver.received()
+        waiting = await suite.delivery(job)
+        names.answer()
+        told = await suite.until(job, DeliveryState.DELIVERED)
+
+    assert (waiting.state, waiting.attempt) == (DeliveryState.PENDING, 0)
     assert told.attempt == 1
 
 

@@ -90,5 +90,6 @@ def test_the_figures_on_the_page_are_the_defaults() -> None:
     told = WebhookSettings()
 
     assert (told.timeout_s, told.max_attempts, told.retry_base_delay_s, told.retry_max_delay_s) == (15, 5, 30, 3600)
-    assert (told.endpoint_slots, told.breaker_failures, told.breaker_pause_s) == (4, 5, 30)
+    assert (told.slots, told.tenant_slots, told.endpoint_slots) == (32, 16, 4)
+    assert (told.breaker_failures, told.breaker_pause_s) == (5, 30)
     assert (told.max_age_s, told.result_max_bytes) == (3 * 86_400, 256 * 1024)

@@ -21,7 +21,7 @@ from gleaner_core.version import VERSION
 from gleaner_repo import FAILURES, ClaimedDelivery, Content, DeliveryLease, DeliveryRepository, DeliveryState, Tried
 from gleaner_runner.health import Touch
 from gleaner_telemetry import about, headers, names
-from gleaner_worker.webhooks.circuits import Circuit, Circuits
+from gleaner_worker.webhooks.circuits import Circuits, Line, Place
 from gleaner_worker.webhooks.payload import body_of, correlation_of
 from gleaner_worker.webhooks.posting import Answered, Poster, Unanswered
 from gleaner_worker.webhooks.settings import WebhookSettings
@@ -59,7 +59,10 @@ class Sender:
         self._wake = asyncio.Event()
         self._touch = Touch(longest_silence_s=2 * settings.poll_max_s + settings.lease_s / 3)
         self._circuits = Circuits(
-            limit=settings.endpoint_slots, threshold=settings.breaker_failures, pause_s=settings.breaker_pause_s
+            limit=settings.endpoint_slots,
+            tenant_limit=settings.tenant_slots,
+            threshold=settings.breaker_failures,
+            pause_s=settings.breaker_pause_s,
         )
         self._instruments = Instruments()
 
@@ -87,7 +90,7 @@ class Sender:
         pause = _SHORTEST_PAUSE_S
         while not stop.is_set():
             self._wake.clear()
-            room = self._settings.slots - len(self._held)
+            room = 0 if self._poster.crowded else self._settings.slots - len(self._held)
             claimed = await self._claim(room, sends) if room else 0
             if room and claimed == room:
                 continue
@@ -144,16 +147,16 @@ class Sender:
         elif not self._secrets_for(delivery):
             await self._put_back(delivery, "no_secret", _NO_SECRET_DELAY)
         else:
-            circuit = self._circuits.of(delivery.tenant_id, delivery.url)
-            if (wait := await circuit.enter()) is not None:
-                await self._put_back(delivery, "put_off", wait)
-            elif sent := await self._send(delivery, circuit):
+            place = await self._circuits.enter(delivery.tenant_id, delivery.url)
+            if isinstance(place, timedelta):
+                await self._put_back(delivery, "put_off", place)
+            elif sent := await self._send(delivery, place):
                 tried, span = sent
                 with trace.use_span(span):  # it has ended; what is logged of it belongs to it all the same
                     await self._finish(delivery, tried)
 
-    async def _send(self, delivery: ClaimedDelivery, circuit: Circuit) -> tuple[Tried, trace.Span] | None:
-        """A try, with its place in the circuit, which it leaves; None if the lease has run out meanwhile."""
+    async def _send(self, delivery: ClaimedDelivery, place: Place) -> tuple[Tried, trace.Span] | None:
+        """A try, with its place, which it leaves; None if the lease has run out meanwhile."""
         try:
             content = await self._deliveries.content(delivery, self._settings.result_max_bytes)
             if content is None:
@@ -162,24 +165,24 @@ class Sender:
                 return None
             with send_span(delivery, content) as span:
                 began = time.monotonic()
-                answer = await self._post(delivery, content)
+                answer = await self._post(delivery, content, place.tenant)
                 took = time.monotonic() - began
-                circuit.saw(took, well=does_well(answer), pause=pause_asked(answer, self._settings))
+                place.saw(took, well=does_well(answer), pause=pause_asked(answer, self._settings))
                 tried = self._judged(delivery, answer)
                 span.set_attribute(names.OUTCOME, tried.state.lower())
                 self._instruments.tried(tried.state.lower(), tried.error, took)
                 return tried, span
         finally:
-            circuit.leave()
+            place.leave()
 
-    async def _post(self, delivery: ClaimedDelivery, content: Content) -> Answered | Unanswered:
+    async def _post(self, delivery: ClaimedDelivery, content: Content, line: Line) -> Answered | Unanswered:
         body = body_of(content, self._settings.result_max_bytes)
         fields = {"content-type": "application/json", "user-agent": f"gleaner/{VERSION}"}
         fields |= signed_headers(self._secrets_for(delivery), str(delivery.event_id), body)
         if correlation := correlation_of(content).strip():
             fields["x-correlation-id"] = correlation
         with post_span(delivery, len(body)) as span:
-            answer = await self._poster.post(delivery.url, fields | headers(), body)
+            answer = await self._poster.post(line, delivery.url, fields | headers(), body)
             answered(span, answer)
             return answer
 
