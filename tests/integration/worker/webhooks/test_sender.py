@@ -83,6 +83,19 @@ class Suite:
             assert await self.jobs.mark_failed(claimed.lease, JobError("DOCUMENT_DAMAGED", "it is damaged"))
         return ids
 
+    async def endpoint(self, secret: str) -> UUID:
+        """An endpoint that is told of failed jobs."""
+        made = uuid4()
+        await self.database.execute(
+            "INSERT INTO endpoints (id, tenant_id, url, secrets, event_types) VALUES ($1, $2, $3, $4, $5)",
+            made,
+            TENANT,
+            self.receiver.url + "/endpoint",
+            [secret],
+            [8],
+        )
+        return made
+
     async def delivery(self, job_id: UUID, *, tenant: str = TENANT) -> Delivery:
         """The job's only delivery."""
         [found] = await self.deliveries.list_page(tenant, job_id=job_id)
@@ -347,6 +360,34 @@ async def test_what_leads_inside_is_dead_without_a_word_to_it(suite: Suite) -> N
     assert (told.last_error, suite.receiver.all) == ("URL_REFUSED", [])
 
 
+async def test_a_name_that_leads_inside_for_a_while_is_tried_again(suite: Suite, names: Names) -> None:
+    [job] = await suite.failed(url=f"http://sinkhole.example.org:{suite.receiver.port}/")
+
+    async with suite.sender(allow_private=False, max_attempts=2):
+        told = await suite.until(job, DeliveryState.DEAD)
+
+    assert (told.last_error, told.attempt, suite.receiver.all) == ("ADDRESS_REFUSED", 2, [])
+
+
+async def test_an_endpoint_whose_secret_is_none_is_told_so_and_tried_again(
+    suite: Suite, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint = await suite.endpoint("whsec_not-base64-secret")
+    with WebhookReceiver() as callbacks:
+        await suite.failed(url=callbacks.url)
+        async with suite.sender(retry_base_delay_s=0.2):
+            await callbacks.received()
+            async with asyncio.timeout(10):
+                while "BAD_SECRET" not in [told.last_error for told in await suite.deliveries.list_page(TENANT)]:
+                    await asyncio.sleep(0.02)
+            await suite.database.execute("UPDATE endpoints SET secrets = $2 WHERE id = $1", endpoint, [SECRET])
+            got = await suite.receiver.received()
+
+    Webhook(SECRET).verify(got.body, got.headers)
+    assert "cannot be signed" in caplog.text
+    assert "not-base64-secret" not in caplog.text
+
+
 async def test_without_a_secret_nothing_goes_to_callback_urls_and_nothing_is_lost(suite: Suite) -> None:
     [job] = await suite.failed()
 
@@ -360,14 +401,7 @@ async def test_without_a_secret_nothing_goes_to_callback_urls_and_nothing_is_los
 
 async def test_an_endpoint_has_its_own_secrets_and_gone_disables_it(suite: Suite) -> None:
     secret = "whsec_" + "C2" * 16
-    await suite.database.execute(
-        "INSERT INTO endpoints (id, tenant_id, url, secrets, event_types) VALUES ($1, $2, $3, $4, $5)",
-        uuid4(),
-        TENANT,
-        suite.receiver.url + "/endpoint",
-        [secret],
-        [8],
-    )
+    await suite.endpoint(secret)
     with WebhookReceiver() as callbacks:
         suite.receiver.always = answering(410)
         await suite.failed(url=callbacks.url)

@@ -25,10 +25,10 @@ from gleaner_worker.webhooks.circuits import Circuits, Line, Place
 from gleaner_worker.webhooks.payload import body_of, correlation_of
 from gleaner_worker.webhooks.posting import Answered, Poster, Unanswered
 from gleaner_worker.webhooks.settings import WebhookSettings
-from gleaner_worker.webhooks.signing import signed_headers
+from gleaner_worker.webhooks.signing import is_secret, signed_headers
 from gleaner_worker.webhooks.telemetry import Instruments
 from gleaner_worker.webhooks.tracing import answered, post_span, send_span
-from gleaner_worker.webhooks.verdict import does_well, judge, pause_asked
+from gleaner_worker.webhooks.verdict import asked, does_well, judge, pause_asked
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,8 @@ class Sender:
                 began = time.monotonic()
                 answer = await self._post(delivery, content, place.tenant)
                 took = time.monotonic() - began
-                place.saw(took, well=does_well(answer), pause=pause_asked(answer, self._settings))
+                if asked(answer):
+                    place.saw(took, well=does_well(answer), pause=pause_asked(answer, self._settings))
                 tried = self._judged(delivery, answer)
                 span.set_attribute(names.OUTCOME, tried.state.lower())
                 self._instruments.tried(tried.state.lower(), tried.error, took)
@@ -176,9 +177,13 @@ class Sender:
             place.leave()
 
     async def _post(self, delivery: ClaimedDelivery, content: Content, line: Line) -> Answered | Unanswered:
+        secrets = self._secrets_for(delivery)
+        if not all(map(is_secret, secrets)):
+            log.error("a webhook cannot be signed: a secret of its endpoint is none of Standard Webhooks'")
+            return Unanswered("BAD_SECRET")
         body = body_of(content, self._settings.result_max_bytes)
         fields = {"content-type": "application/json", "user-agent": f"gleaner/{VERSION}"}
-        fields |= signed_headers(self._secrets_for(delivery), str(delivery.event_id), body)
+        fields |= signed_headers(secrets, str(delivery.event_id), body)
         if correlation := correlation_of(content).strip():
             fields["x-correlation-id"] = correlation
         with post_span(delivery, len(body)) as span:
@@ -232,10 +237,10 @@ class Sender:
         while True:
             await asyncio.sleep(pause)
             pause = self._settings.lease_s / 3
-            if not (asked := set(self._held)):
+            if not (held := set(self._held)):
                 continue
             try:
-                lost = await self._deliveries.renew(asked, self._settings.lease)
+                lost = await self._deliveries.renew(held, self._settings.lease)
             except FAILURES as error:
                 self._failed(error)
                 pause = min(pause, _ASK_AGAIN_S)

@@ -34,7 +34,7 @@ class WebhookSettings(BaseSettings):
     max_age_s: float = Field(
         default=259_200,
         gt=0,
-        description="How long a delivery may wait for a paused receiver before it is DEAD.",
+        description="How long a delivery may wait for a paused receiver, or for its turn, before it is DEAD.",
     )
     slots: int = Field(
         default=32,
