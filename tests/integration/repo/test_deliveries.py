@@ -138,8 +138,8 @@ async def test_a_claim_whose_answer_was_lost_is_undone_and_no_other(
     [rescued] = await deliveries.claim(1, LEASE, mine, rescue=True)
     [other] = await deliveries.claim(2, LEASE, uuid4(), rescue=False)
 
-    await deliveries.undo_claim(lost)
-    await deliveries.undo_claim(lost)
+    await deliveries.unclaim(lost)
+    await deliveries.unclaim(lost)
 
     [again] = await claimed(deliveries, rescue=True)
     assert again.event_id not in (rescued.event_id, other.event_id)

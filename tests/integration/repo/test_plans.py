@@ -47,7 +47,7 @@ HOT |= {
     name: sql.read(name)
     for name in (
         "claim_deliveries",
-        "undo_claim",
+        "unclaim_deliveries",
         "renew_deliveries",
         "finish_delivery",
         "defer_delivery",

@@ -22,7 +22,7 @@ _LAST = UUID(int=2**128 - 1)
 NEWEST = (_LAST, _LAST)
 
 _CLAIM = sql.read("claim_deliveries")
-_UNDO_CLAIM = sql.read("undo_claim")
+_UNCLAIM = sql.read("unclaim_deliveries")
 _RENEW = sql.read("renew_deliveries")
 _FINISH = sql.read("finish_delivery")
 _DEFER = sql.read("defer_delivery")
@@ -130,14 +130,14 @@ class DeliveryRepository:
 
     async def claim(self, limit: int, lease: timedelta, claim: UUID, *, rescue: bool) -> list[ClaimedDelivery]:
         """PENDING -> SENDING for up to `limit` due deliveries, oldest first; with `rescue` those, too, whose sender
-        let its lease run out. `claim` is an id that no other claim has, by which `undo_claim` knows it."""
+        let its lease run out. `claim` is an id that no other claim has, by which `unclaim` knows it."""
         sent = time.monotonic()
         rows = await self._database.fetch(_CLAIM, limit, lease, claim, rescue)
         return [_claimed(row, sent + lease.total_seconds()) for row in rows]
 
-    async def undo_claim(self, claim: UUID) -> None:
+    async def unclaim(self, claim: UUID) -> None:
         """SENDING -> PENDING for what the claim took and nobody else has taken since, without counting the attempt."""
-        await self._database.execute(_UNDO_CLAIM, claim)
+        await self._database.execute(_UNCLAIM, claim)
 
     async def renew(self, leases: Iterable[DeliveryLease], lease: timedelta) -> set[DeliveryLease]:
         """Writes the leases' new end and counts it from before the statement was sent; returns those that are lost."""

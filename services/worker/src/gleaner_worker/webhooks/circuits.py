@@ -155,9 +155,10 @@ class Circuits:
 
     async def enter(self, tenant_id: str, url: str) -> Place | timedelta:
         """The place of a delivery that may be sent now, to be left; else how long it has to wait elsewhere."""
-        circuit, tenant = self.of(tenant_id, url), self._line_of(tenant_id)
+        circuit = self.of(tenant_id, url)
         if (wait := await circuit.enter()) is not None:
             return wait
+        tenant = self._line_of(tenant_id)
         try:
             if (wait := await tenant.enter()) is None:
                 return Place(circuit, tenant)

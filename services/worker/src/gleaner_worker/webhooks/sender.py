@@ -105,7 +105,7 @@ class Sender:
         rescue = self._touch.unbroken(self._settings.lease_s)
         try:
             if self._doubtful:
-                await self._deliveries.undo_claim(self._doubtful)
+                await self._deliveries.unclaim(self._doubtful)
             self._doubtful = uuid4()
             claimed = await self._deliveries.claim(room, self._settings.lease, self._doubtful, rescue=rescue)
         except FAILURES as error:
