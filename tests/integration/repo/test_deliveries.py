@@ -6,11 +6,21 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from gleaner_core.errors import JobError
+from gleaner_core.errors import JobError, Unavailable
 from gleaner_core.states import Refinement, State
-from gleaner_repo import ClaimedDelivery, Database, DeliveryRepository, DeliveryState, JobRepository, Tried
+from gleaner_repo import (
+    ClaimedDelivery,
+    Database,
+    DatabaseSettings,
+    DeliveryRepository,
+    DeliveryState,
+    JobRepository,
+    Tried,
+    open_database,
+)
 from gleaner_repo.deliveries import CALLBACK
 from support.jobs import LEASE, NO_LEASE, RESULT, TENANT, a_job, race
+from support.proxy import Proxy
 
 URL = "https://example.org/hook"
 DELIVERED = Tried(DeliveryState.DELIVERED, status=200)
@@ -117,6 +127,39 @@ async def test_a_lapsed_lease_is_taken_only_by_who_may_rescue(
     [again] = await claimed(deliveries, rescue=True)
 
     assert (again.event_id, again.attempt) == (lapsed.event_id, 2)
+
+
+async def test_a_claim_whose_answer_was_lost_is_undone_and_no_other(
+    jobs: JobRepository, deliveries: DeliveryRepository
+) -> None:
+    lost, mine = uuid4(), uuid4()
+    await owed(jobs, 3)
+    await deliveries.claim(2, NO_LEASE, lost, rescue=False)
+    [rescued] = await deliveries.claim(1, LEASE, mine, rescue=True)
+    [other] = await deliveries.claim(2, LEASE, uuid4(), rescue=False)
+
+    await deliveries.unclaim(lost)
+    await deliveries.unclaim(lost)
+
+    [again] = await claimed(deliveries, rescue=True)
+    assert again.event_id not in (rescued.event_id, other.event_id)
+    assert again.attempt == 1, "nothing was sent by the claim that was undone"
+    assert await deliveries.renew([rescued.lease, other.lease, again.lease], LEASE) == set()
+
+
+async def test_a_renewal_on_a_dead_connection_leaves_time_for_another(
+    jobs: JobRepository, deliveries: DeliveryRepository, database_url: str
+) -> None:
+    await owed(jobs)
+    [taken] = await claimed(deliveries, lease=timedelta(seconds=1.5))
+    async with Proxy(database_url).running() as proxy:
+        settings = DatabaseSettings(database_url=proxy.url, database_pool_size=1, database_timeout_s=60)
+        async with open_database(settings) as reached:
+            proxy.freeze()
+            with pytest.raises(Unavailable):
+                await asyncio.wait_for(DeliveryRepository(reached).renew([taken.lease], timedelta(seconds=1.5)), 20)
+
+            assert await DeliveryRepository(reached).renew([taken.lease], LEASE) == set()
 
 
 async def test_a_renewed_lease_does_not_lapse(jobs: JobRepository, deliveries: DeliveryRepository) -> None:

@@ -47,6 +47,7 @@ HOT |= {
     name: sql.read(name)
     for name in (
         "claim_deliveries",
+        "unclaim_deliveries",
         "renew_deliveries",
         "finish_delivery",
         "defer_delivery",

@@ -316,7 +316,7 @@ class TestEvents:
         assert await removed(retention.events(AT_ONCE)) == 2
         await events.check(alive)
 
-    async def test_those_that_somebody_has_still_to_be_told_of_stay(
+    async def test_those_that_a_delivery_tells_of_stay_until_it_goes(
         self, jobs: JobRepository, database: Database, retention: Retention
     ) -> None:
         await ended(jobs, database, callback_url=URL)
@@ -326,6 +326,13 @@ class TestEvents:
         assert await deliveries.content(delivery, 1000)
         assert await deliveries.finish(delivery.lease, Tried(DeliveryState.DEAD, error="GONE"))
 
+        assert await removed(retention.events(AT_ONCE)) == 0, "it may be sent again"
+        assert await deliveries.redeliver(delivery.tenant_id, delivery.event_id, delivery.lease.endpoint_id)
+        [again] = await deliveries.claim(1, LEASE, uuid4(), rescue=False)
+        assert await deliveries.content(again, 1000)
+
+        assert await deliveries.finish(again.lease, Tried(DeliveryState.DELIVERED))
+        assert await removed(retention.deliveries(AT_ONCE)) == 1
         assert await removed(retention.events(AT_ONCE)) == 1
 
 

@@ -26,7 +26,7 @@ from gleaner_repo.groups import (
 )
 from gleaner_repo.jobs import JobRepository
 from gleaner_repo.lag import Lag, LagRepository
-from gleaner_repo.pool import Database, open_database
+from gleaner_repo.pool import FAILURES, Database, open_database
 from gleaner_repo.retention import Retention
 from gleaner_repo.rows import (
     ClaimedJob,
@@ -46,6 +46,7 @@ from gleaner_repo.rows import (
 from gleaner_repo.settings import DatabaseSettings
 
 __all__ = [
+    "FAILURES",
     "Backlog",
     "BacklogRepository",
     "Batch",

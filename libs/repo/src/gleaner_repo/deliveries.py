@@ -22,6 +22,7 @@ _LAST = UUID(int=2**128 - 1)
 NEWEST = (_LAST, _LAST)
 
 _CLAIM = sql.read("claim_deliveries")
+_UNCLAIM = sql.read("unclaim_deliveries")
 _RENEW = sql.read("renew_deliveries")
 _FINISH = sql.read("finish_delivery")
 _DEFER = sql.read("defer_delivery")
@@ -127,19 +128,24 @@ class DeliveryRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, limit: int, lease: timedelta, holder: UUID, *, rescue: bool) -> list[ClaimedDelivery]:
+    async def claim(self, limit: int, lease: timedelta, claim: UUID, *, rescue: bool) -> list[ClaimedDelivery]:
         """PENDING -> SENDING for up to `limit` due deliveries, oldest first; with `rescue` those, too, whose sender
-        let its lease run out."""
+        let its lease run out. `claim` is an id that no other claim has, by which `unclaim` knows it."""
         sent = time.monotonic()
-        rows = await self._database.fetch(_CLAIM, limit, lease, holder, rescue)
+        rows = await self._database.fetch(_CLAIM, limit, lease, claim, rescue)
         return [_claimed(row, sent + lease.total_seconds()) for row in rows]
+
+    async def unclaim(self, claim: UUID) -> None:
+        """SENDING -> PENDING for what the claim took and nobody else has taken since, without counting the attempt."""
+        await self._database.execute(_UNCLAIM, claim)
 
     async def renew(self, leases: Iterable[DeliveryLease], lease: timedelta) -> set[DeliveryLease]:
         """Writes the leases' new end and counts it from before the statement was sent; returns those that are lost."""
         asked = {(held.event_id, held.endpoint_id, held.token): held for held in leases}
         sent = time.monotonic()
         columns = [list(column) for column in zip(*asked, strict=True)]
-        rows = await self._database.fetch(_RENEW, *columns, lease)
+        # As for jobs: a connection may be dead without a word, and there must be time to ask on another.
+        rows = await self._database.fetch(_RENEW, *columns, lease, within=lease.total_seconds() / 3)
         answers = {(row["event_id"], row["endpoint_id"], row["lease_token"]): row for row in rows}
         for key, held in asked.items():
             if answers[key]["renewed"]:

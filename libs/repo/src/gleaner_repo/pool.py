@@ -23,6 +23,10 @@ T = TypeVar("T")
 RACES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """The server rolled the statement back because of another: the same statement may be sent again."""
 
+FAILURES = (Unavailable, asyncpg.PostgresError)
+"""What a statement may raise, whatever ails the database: no answer, or a refusal. A loop that must not end
+catches both."""
+
 SILENCE = (
     OSError,
     TimeoutError,

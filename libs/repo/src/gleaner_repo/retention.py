@@ -65,7 +65,7 @@ class Retention:
 
     async def events(self, kept: timedelta) -> AsyncGenerator[int, None]:
         """Removes events older than `kept` that every group has read, but for those of jobs that are alive and those
-        that somebody has still to be told of."""
+        that a delivery tells of."""
         slowest = await GroupRepository(self._database).slowest_position() or EVERYTHING
         after, looked, old = NOTHING, self._batch, True
         while old and looked == self._batch:

@@ -56,8 +56,8 @@ class RetentionSettings(BaseSettings):
         deliveries = self.delivery_retention_s or self.retention_s or inf
         if (self.event_retention_s or inf) < deliveries:
             raise ValueError(
-                f"events are kept for {self.event_retention_s:g} s, deliveries for longer: they could not be sent"
-                " again. Raise GLEANER_EVENT_RETENTION_S or lower GLEANER_DELIVERY_RETENTION_S to the same"
+                f"events are kept for {self.event_retention_s:g} s, deliveries, which need them, for"
+                " longer. Raise GLEANER_EVENT_RETENTION_S or lower GLEANER_DELIVERY_RETENTION_S to the same"
             )
         return self
 

@@ -38,8 +38,9 @@ async def main(settings: WorkerSettings) -> None:
             Peers("bbox worker", addresses(settings.bbox_worker_addresses), settings.channels)
         )
         offers = Offers(refiners, settings.channels)
-        poster = await stack.enter_async_context(Poster.opened(settings.webhooks))
-        sender = Sender(DeliveryRepository(database), poster, settings.webhooks, grace=settings.run_grace)
+        sender = Sender(
+            DeliveryRepository(database), Poster(settings.webhooks), settings.webhooks, grace=settings.run_grace
+        )
         pipeline = Pipeline(CountedReader(reader), catalogue(embedded, settings.model))
         slots = Slots(settings.runner.slots)
         jobs = JobRepository(database, max_lapses=settings.runner.max_lapses)

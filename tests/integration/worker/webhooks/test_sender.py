@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,20 +19,36 @@ from gleaner_core.errors import JobError
 from gleaner_core.ids import uuid7
 from gleaner_repo import (
     Database,
+    DatabaseSettings,
     Delivery,
     DeliveryRepository,
     DeliveryState,
     JobRepository,
     NewJob,
     Tried,
+    open_database,
 )
 from gleaner_repo.deliveries import CALLBACK
 from gleaner_worker.webhooks import Poster, Sender, WebhookSettings
 from support.jobs import LEASE, NO_LEASE, TENANT
+from support.proxy import Proxy
 from support.webhook_receiver import WebhookReceiver, answering, dropping, hanging
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+REFUSED_RENEWAL = """
+CREATE SEQUENCE refusals;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('refusals') < 2 THEN
+        RAISE EXCEPTION USING ERRCODE = '22000';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER refuse BEFORE UPDATE ON deliveries FOR EACH ROW
+    WHEN (OLD.state = 'SENDING' AND NEW.state = 'SENDING') EXECUTE FUNCTION refuse();
+"""
 RESULT = results_pb2.ExtractionResult(extractor="embedded")
 
 
@@ -47,7 +66,7 @@ class Suite:
         about = stored_pb2.JobAbout(correlation_id="order-7", metadata={"a": "1", "_b": "private"}, documents=["x.pdf"])
         job = NewJob(
             id=uuid7(),
-            tenant_id=TENANT,
+            tenant_id=rest.get("tenant", TENANT),
             fingerprint=b"f",
             request=b"",
             about=about.SerializeToString(),
@@ -64,15 +83,28 @@ class Suite:
             assert await self.jobs.mark_failed(claimed.lease, JobError("DOCUMENT_DAMAGED", "it is damaged"))
         return ids
 
-    async def delivery(self, job_id: UUID) -> Delivery:
+    async def endpoint(self, secret: str) -> UUID:
+        """An endpoint that is told of failed jobs."""
+        made = uuid4()
+        await self.database.execute(
+            "INSERT INTO endpoints (id, tenant_id, url, secrets, event_types) VALUES ($1, $2, $3, $4, $5)",
+            made,
+            TENANT,
+            self.receiver.url + "/endpoint",
+            [secret],
+            [8],
+        )
+        return made
+
+    async def delivery(self, job_id: UUID, *, tenant: str = TENANT) -> Delivery:
         """The job's only delivery."""
-        [found] = await self.deliveries.list_page(TENANT, job_id=job_id)
+        [found] = await self.deliveries.list_page(tenant, job_id=job_id)
         return found
 
-    async def until(self, job_id: UUID, *states: DeliveryState) -> Delivery:
+    async def until(self, job_id: UUID, *states: DeliveryState, tenant: str = TENANT) -> Delivery:
         """The job's delivery, once it is in one of the states."""
         async with asyncio.timeout(15):
-            while (found := await self.delivery(job_id)).state not in states:
+            while (found := await self.delivery(job_id, tenant=tenant)).state not in states:
                 await asyncio.sleep(0.02)
         return found
 
@@ -82,8 +114,8 @@ class Suite:
         quick: dict[str, object] = {"retry_base_delay_s": 0.02, "retry_max_delay_s": 2, "timeout_s": 5}
         told = WebhookSettings.model_validate({"secrets": SECRET, "allow_private": True, **quick, **settings})
         stop = asyncio.Event()
-        async with Poster.opened(told) as poster, asyncio.TaskGroup() as group:
-            made = Sender(self.deliveries, poster, told, grace=timedelta(seconds=grace))
+        async with asyncio.TaskGroup() as group:
+            made = Sender(self.deliveries, Poster(told), told, grace=timedelta(seconds=grace))
             group.create_task(made.run(stop))
             try:
                 yield made
@@ -95,6 +127,33 @@ class Suite:
 def receiver() -> Iterator[WebhookReceiver]:
     with WebhookReceiver() as made:
         yield made
+
+
+class Names:
+    """The system's resolver as it finds every name of example.org at this machine, after a while those of slow ones."""
+
+    def __init__(self) -> None:
+        self.slow: list[str] = []
+        self._answered = threading.Event()
+        self._real = socket.getaddrinfo
+
+    def __call__(self, host: str, *arguments: Any, **rest: Any) -> Any:
+        if host.endswith(".slow.example.org"):
+            self.slow.append(host)
+            self._answered.wait()
+        return self._real("127.0.0.1" if host.endswith(".example.org") else host, *arguments, **rest)
+
+    def answer(self) -> None:
+        """The slow ones are found, too."""
+        self._answered.set()
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    made = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", made)
+    yield made
+    made.answer()
 
 
 @pytest.fixture
@@ -231,9 +290,64 @@ async def test_one_host_that_hangs_holds_up_no_other(suite: Suite) -> None:
         stuck.always = hanging
         await suite.failed(10, url=stuck.url)
         [job] = await suite.failed()
-        async with suite.sender(slots=4, endpoint_slots=2, grace=0):
+        async with suite.sender(slots=8, endpoint_slots=2, grace=0):
             told = await suite.until(job, DeliveryState.DELIVERED)
 
+    assert told.attempt == 1
+
+
+async def test_a_tenants_many_hosts_that_hang_hold_up_no_other_tenant(suite: Suite, names: Names) -> None:
+    with WebhookReceiver() as stuck:
+        stuck.always = hanging
+        for number in range(16):
+            await suite.failed(url=f"http://{number}.example.org:{stuck.port}/", tenant="many")
+        async with suite.sender(slots=4, timeout_s=60, grace=0):
+            await stuck.received(), await stuck.received()
+            [job] = await suite.failed(url=f"http://good.example.org:{suite.receiver.port}/")
+            told = await suite.until(job, DeliveryState.DELIVERED)
+
+        assert told.attempt == 1
+        assert stuck.most_at_once == 2, "half of the slots"
+
+
+async def test_a_tenants_many_names_that_nobody_answers_hold_up_no_other_tenant_and_spend_few_tries(
+    suite: Suite, names: Names
+) -> None:
+    slow = [
+        (await suite.failed(url=f"http://{number}.slow.example.org:{suite.receiver.port}/", tenant="many"))[0]
+        for number in range(8)
+    ]
+    async with suite.sender(slots=4, timeout_s=0.3, poll_max_s=0.2, breaker_pause_s=0.3):
+        async with asyncio.timeout(15):
+            while [(await suite.delivery(job, tenant="many")).last_error for job in slow].count("TIMED_OUT") < 2:
+                await asyncio.sleep(0.02)
+        [job] = await suite.failed(url=f"http://good.example.org:{suite.receiver.port}/")
+        good = await suite.until(job, DeliveryState.DELIVERED)
+        asked = len(names.slow)
+        names.answer()
+        ends = [await suite.until(job, DeliveryState.DELIVERED, tenant="many") for job in slow]
+
+    assert good.attempt == 1
+    assert asked == 2, "a look-up keeps its place, though its try is over"
+    assert sum(end.attempt for end in ends) == len(slow) + 2, "who waits for a place spends no try"
+
+
+async def test_nothing_is_claimed_while_look_ups_without_an_answer_are_too_many(suite: Suite, names: Names) -> None:
+    for number in range(4):
+        await suite.failed(url=f"http://{number}.slow.example.org:{suite.receiver.port}/", tenant=str(number))
+    async with suite.sender(slots=1, timeout_s=0.05, poll_max_s=0.2):
+        async with asyncio.timeout(15):
+            while len(names.slow) < 4:
+                await asyncio.sleep(0.02)
+        [job] = await suite.failed()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await suite.receiver.received()
+        waiting = await suite.delivery(job)
+        names.answer()
+        told = await suite.until(job, DeliveryState.DELIVERED)
+
+    assert (waiting.state, waiting.attempt) == (DeliveryState.PENDING, 0)
     assert told.attempt == 1
 
 
@@ -244,6 +358,34 @@ async def test_what_leads_inside_is_dead_without_a_word_to_it(suite: Suite) -> N
         told = await suite.until(job, DeliveryState.DEAD)
 
     assert (told.last_error, suite.receiver.all) == ("URL_REFUSED", [])
+
+
+async def test_a_name_that_leads_inside_for_a_while_is_tried_again(suite: Suite, names: Names) -> None:
+    [job] = await suite.failed(url=f"http://sinkhole.example.org:{suite.receiver.port}/")
+
+    async with suite.sender(allow_private=False, max_attempts=2):
+        told = await suite.until(job, DeliveryState.DEAD)
+
+    assert (told.last_error, told.attempt, suite.receiver.all) == ("ADDRESS_REFUSED", 2, [])
+
+
+async def test_an_endpoint_whose_secret_is_none_is_told_so_and_tried_again(
+    suite: Suite, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint = await suite.endpoint("whsec_not-base64-secret")
+    with WebhookReceiver() as callbacks:
+        await suite.failed(url=callbacks.url)
+        async with suite.sender(retry_base_delay_s=0.2):
+            await callbacks.received()
+            async with asyncio.timeout(10):
+                while "BAD_SECRET" not in [told.last_error for told in await suite.deliveries.list_page(TENANT)]:
+                    await asyncio.sleep(0.02)
+            await suite.database.execute("UPDATE endpoints SET secrets = $2 WHERE id = $1", endpoint, [SECRET])
+            got = await suite.receiver.received()
+
+    Webhook(SECRET).verify(got.body, got.headers)
+    assert "cannot be signed" in caplog.text
+    assert "not-base64-secret" not in caplog.text
 
 
 async def test_without_a_secret_nothing_goes_to_callback_urls_and_nothing_is_lost(suite: Suite) -> None:
@@ -259,14 +401,7 @@ async def test_without_a_secret_nothing_goes_to_callback_urls_and_nothing_is_los
 
 async def test_an_endpoint_has_its_own_secrets_and_gone_disables_it(suite: Suite) -> None:
     secret = "whsec_" + "C2" * 16
-    await suite.database.execute(
-        "INSERT INTO endpoints (id, tenant_id, url, secrets, event_types) VALUES ($1, $2, $3, $4, $5)",
-        uuid4(),
-        TENANT,
-        suite.receiver.url + "/endpoint",
-        [secret],
-        [8],
-    )
+    await suite.endpoint(secret)
     with WebhookReceiver() as callbacks:
         suite.receiver.always = answering(410)
         await suite.failed(url=callbacks.url)
@@ -325,6 +460,71 @@ async def test_a_lost_lease_stops_the_send_and_writes_nothing(suite: Suite) -> N
         told = await suite.until(job, DeliveryState.DELIVERED)
 
     assert (told.attempt, told.last_status) == (2, 200)
+
+
+async def test_a_claim_that_the_database_refuses_ends_nothing_and_is_told_without_its_text(
+    suite: Suite, caplog: pytest.LogCaptureFixture
+) -> None:
+    [job] = await suite.failed()
+    await suite.database.execute("ALTER TABLE deliveries RENAME COLUMN holder TO gone")
+
+    async with suite.sender(poll_max_s=0.2):
+        async with asyncio.timeout(10):
+            while "UndefinedColumnError" not in caplog.text:
+                await asyncio.sleep(0.02)
+        await suite.database.execute("ALTER TABLE deliveries RENAME COLUMN gone TO holder")
+        told = await suite.until(job, DeliveryState.DELIVERED)
+
+    assert told.attempt == 1
+    assert "holder" not in caplog.text
+
+
+async def test_a_renewal_that_the_database_refuses_ends_nothing_and_is_asked_again(suite: Suite) -> None:
+    await suite.database.execute(REFUSED_RENEWAL)
+    suite.receiver.next.append(hanging)
+    [job] = await suite.failed()
+
+    async with suite.sender(lease_s=1.5, timeout_s=2, poll_max_s=0.2):
+        told = await suite.until(job, DeliveryState.DELIVERED)
+        refused = await suite.database.fetchrow("SELECT last_value FROM refusals")
+
+    assert refused
+    assert refused["last_value"] > 1
+    assert told.attempt == 2
+
+
+async def test_what_cannot_be_read_for_a_while_spends_no_attempt(suite: Suite, database_url: str) -> None:
+    [job] = await suite.failed()
+    hurried = DatabaseSettings(database_url=database_url, database_timeout_s=0.3)
+    async with open_database(hurried) as database:
+        beside = Suite(database, suite.receiver)
+        async with suite.database.pool.acquire() as connection:
+            locked = connection.transaction()
+            await locked.start()
+            await connection.execute("LOCK TABLE outcomes")  # the content's, and nobody else's
+            async with beside.sender(poll_max_s=0.2):
+                first = await suite.until(job, DeliveryState.SENDING)
+                back = await suite.until(job, DeliveryState.PENDING)
+                await locked.rollback()
+                told = await suite.until(job, DeliveryState.DELIVERED)
+
+    assert [seen.attempt for seen in (first, back, told)] == [1, 0, 1]
+
+
+async def test_a_claim_whose_answer_is_lost_spends_no_attempt_and_waits_for_no_lease(
+    suite: Suite, database_url: str
+) -> None:
+    [job] = await suite.failed()
+    async with Proxy(database_url).running() as proxy:
+        hurried = DatabaseSettings(database_url=proxy.url, database_pool_size=2, database_timeout_s=0.5)
+        async with open_database(hurried) as database:
+            proxy.swallow_answers(told=suite.receiver.url.encode())
+            async with Suite(database, suite.receiver).sender(lease_s=60, poll_max_s=0.2):
+                await suite.until(job, DeliveryState.SENDING)
+                proxy.mend()
+                told = await suite.until(job, DeliveryState.DELIVERED)
+
+    assert (told.attempt, len(suite.receiver.all)) == (1, 1)
 
 
 async def test_a_drain_finishes_what_is_being_sent(suite: Suite) -> None:

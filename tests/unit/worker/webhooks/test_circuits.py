@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from gleaner_worker.webhooks import circuits
-from gleaner_worker.webhooks.circuits import Circuit, Circuits
+from gleaner_worker.webhooks.circuits import Circuit, Circuits, Line, Place
 
 
 class Clock:
@@ -31,6 +31,14 @@ def a_slow_circuit() -> Circuit:
     for _ in range(30):
         circuit.saw(15, well=True)
     return circuit
+
+
+def url(host: int) -> str:
+    return f"https://{host}.example.org/"
+
+
+async def enter(circuits: Circuits, tenant: str, host: int) -> Place | timedelta:
+    return await circuits.enter(tenant, url(host))
 
 
 async def fail(circuit: Circuit) -> None:
@@ -155,8 +163,65 @@ async def test_who_is_cancelled_in_line_leaves_it(clock: Clock) -> None:
     assert circuit.idle
 
 
+async def test_a_burst_of_the_past_puts_nobody_off_for_longer_than_the_longest_pause(clock: Clock) -> None:
+    circuit = a_slow_circuit()
+    await circuit.enter(), await circuit.enter()
+    for _ in range(1000):
+        await circuit.enter()
+
+    clock.now += 300
+    wait = await circuit.enter()
+
+    assert wait is not None
+    assert wait < timedelta(seconds=30)
+
+
+async def test_a_tenants_many_hosts_have_no_more_places_than_it_and_take_no_other_tenants(clock: Clock) -> None:
+    circuits = Circuits(limit=1, tenant_limit=2, threshold=3, pause_s=30)
+    first, second = await enter(circuits, "a", 1), await enter(circuits, "a", 2)
+    assert isinstance(first, Place)
+    assert isinstance(second, Place)
+    clock.now += 5  # nothing moves: nobody waits in line
+
+    refused = await enter(circuits, "a", 3)
+
+    assert isinstance(refused, timedelta)
+    assert circuits.of("a", url(3)).in_flight == 0
+    assert isinstance(await enter(circuits, "b", 1), Place)
+    first.leave()
+    assert isinstance(await enter(circuits, "a", 3), Place)
+
+
+async def test_who_is_cancelled_in_its_tenants_line_keeps_no_place_at_the_host(clock: Clock) -> None:
+    circuits = Circuits(limit=1, tenant_limit=1, threshold=3, pause_s=30)
+    assert isinstance(await enter(circuits, "a", 1), Place)
+    waiting = asyncio.create_task(enter(circuits, "a", 2))
+    await asyncio.sleep(0)
+    assert circuits.of("a", url(2)).in_flight == 1
+
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+    assert circuits.of("a", url(2)).idle
+
+
+async def test_what_a_delivery_leaves_behind_keeps_a_place_until_it_ends(clock: Clock) -> None:
+    line = Line(limit=1)
+    left_behind: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    assert await line.enter() is None
+    line.stay(left_behind)
+    line.leave()
+    waiting = asyncio.create_task(line.enter())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    left_behind.set_result(None)
+
+    assert await waiting is None
+
+
 def test_tenants_and_hosts_do_not_share_one() -> None:
-    of = Circuits(limit=1, threshold=1, pause_s=1).of
+    of = Circuits(limit=1, tenant_limit=1, threshold=1, pause_s=1).of
 
     assert of("a", "https://example.org/1") is of("a", "https://EXAMPLE.org/2")
     assert len({id(of(t, u)) for t in "ab" for u in ("https://example.org/", "https://example.org:8443/")}) == 4
@@ -164,7 +229,7 @@ def test_tenants_and_hosts_do_not_share_one() -> None:
 
 async def test_idle_ones_are_forgotten_before_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(circuits, "_MOST_REMEMBERED", 10)
-    all_of_them = Circuits(limit=1, threshold=1, pause_s=60)
+    all_of_them = Circuits(limit=1, tenant_limit=1, threshold=1, pause_s=60)
     await fail(failing := all_of_them.of("a", "https://failing.example.org"))
     for number in range(50):
         all_of_them.of("a", f"https://{number}.example.org")

@@ -14,7 +14,7 @@ from gleaner_worker.webhooks.payload import body_of
 from gleaner_worker.webhooks.posting import _REASONS
 from gleaner_worker.webhooks.settings import WebhookSettings
 from gleaner_worker.webhooks.signing import signed_headers
-from gleaner_worker.webhooks.verdict import _REFUSALS
+from gleaner_worker.webhooks.verdict import _NOT_ASKED
 
 PAGE = (Path(__file__).parents[4] / "docs/webhooks.md").read_text()
 SUBMITTED = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -82,7 +82,7 @@ def test_the_example_can_be_tried_as_the_page_says() -> None:
 
 
 def test_every_reason_is_on_the_page() -> None:
-    for reason in {reason for _, reason in _REASONS} | _REFUSALS | {"TLS_FAILED"}:
+    for reason in {reason for _, reason in _REASONS} | _NOT_ASKED | {"TLS_FAILED"}:
         assert f"`{reason}`" in PAGE
 
 
@@ -90,5 +90,6 @@ def test_the_figures_on_the_page_are_the_defaults() -> None:
     told = WebhookSettings()
 
     assert (told.timeout_s, told.max_attempts, told.retry_base_delay_s, told.retry_max_delay_s) == (15, 5, 30, 3600)
-    assert (told.endpoint_slots, told.breaker_failures, told.breaker_pause_s) == (4, 5, 30)
+    assert (told.slots, told.tenant_slots, told.endpoint_slots) == (32, 16, 4)
+    assert (told.breaker_failures, told.breaker_pause_s) == (5, 30)
     assert (told.max_age_s, told.result_max_bytes) == (3 * 86_400, 256 * 1024)

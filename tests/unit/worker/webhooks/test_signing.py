@@ -53,7 +53,17 @@ def test_the_signature_is_over_id_time_and_exactly_the_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["", "whsec_", "secret", "whsec_c2hvcnQ=", NEW.removeprefix("whsec_"), "whsec_" + "A" * 200, "whsec_*"]
+    "secret",
+    [
+        "",
+        "whsec_",
+        "secret",
+        "whsec_c2hvcnQ=",
+        NEW.removeprefix("whsec_"),
+        "whsec_" + "A" * 200,
+        "whsec_*",
+        "whsec_\u00fc",
+    ],
 )
 def test_a_secret_that_is_none_of_the_standards_is_refused_without_being_told(secret: str) -> None:
     with pytest.raises(ValueError, match="openssl rand") as refused:

@@ -5,7 +5,7 @@ import pytest
 from gleaner_repo import DeliveryState
 from gleaner_worker.webhooks.posting import Answered, Unanswered
 from gleaner_worker.webhooks.settings import WebhookSettings
-from gleaner_worker.webhooks.verdict import does_well, judge, pause_asked
+from gleaner_worker.webhooks.verdict import asked, does_well, judge, pause_asked
 
 SETTINGS = WebhookSettings()
 HOUR = timedelta(hours=1)
@@ -23,6 +23,7 @@ def test_every_success_delivers(status: int) -> None:
     [
         *(Answered(status) for status in (301, 302, 307, 400, 401, 404, 408, 409, 422, 429, 500, 502, 503, 504)),
         *(Unanswered(reason) for reason in ("TIMED_OUT", "NOT_CONNECTED", "NOT_RESOLVED", "TLS_FAILED", "BAD_ANSWER")),
+        *(Unanswered(reason) for reason in ("ADDRESS_REFUSED", "BAD_SECRET")),
     ],
 )
 def test_everything_else_is_tried_again_until_the_last_try(answer: Answered | Unanswered) -> None:
@@ -36,9 +37,8 @@ def test_gone_ends_the_delivery_and_closes_the_endpoint() -> None:
     assert not judge(Answered(404), 9, SETTINGS).disable
 
 
-@pytest.mark.parametrize("reason", ["URL_REFUSED", "ADDRESS_REFUSED"])
-def test_what_we_refuse_is_not_tried_again(reason: str) -> None:
-    assert judge(Unanswered(reason), 1, SETTINGS).state is DeliveryState.DEAD
+def test_a_url_that_we_refuse_is_not_tried_again() -> None:
+    assert judge(Unanswered("URL_REFUSED"), 1, SETTINGS).state is DeliveryState.DEAD
 
 
 def test_back_off_grows_and_is_capped() -> None:
@@ -49,11 +49,19 @@ def test_back_off_grows_and_is_capped() -> None:
 
 
 def test_retry_after_is_obeyed_but_not_for_ever() -> None:
-    ten = judge(Answered(503, timedelta(seconds=10)), 1, SETTINGS).delay
+    minute = judge(Answered(503, timedelta(minutes=1)), 1, SETTINGS).delay
     long = judge(Answered(429, timedelta(days=30)), 1, SETTINGS).delay
 
-    assert timedelta(seconds=10) <= ten <= timedelta(seconds=11)
+    assert timedelta(seconds=60) <= minute <= timedelta(seconds=66)
     assert HOUR <= long <= HOUR * 1.1
+
+
+@pytest.mark.parametrize("told", [timedelta(0), timedelta(seconds=1)])
+def test_a_retry_after_that_is_shorter_than_the_back_off_does_not_shorten_it(told: timedelta) -> None:
+    waits = [judge(Answered(429, told), 4, SETTINGS).delay for _ in range(300)]
+
+    assert min(waits) >= told
+    assert timedelta(seconds=200) < max(waits) <= timedelta(seconds=240)
 
 
 def test_only_who_is_overloaded_pauses_everybody() -> None:
@@ -67,4 +75,11 @@ def test_only_who_is_overloaded_pauses_everybody() -> None:
 def test_a_receiver_that_says_no_works() -> None:
     assert [does_well(Answered(status)) for status in (200, 302, 404, 410, 429, 500, 503)] == [True] * 4 + [False] * 3
     assert not does_well(Unanswered("TIMED_OUT"))
-    assert does_well(Unanswered("ADDRESS_REFUSED"))
+    assert not does_well(Unanswered("ADDRESS_REFUSED"))
+
+
+def test_a_receiver_that_was_not_asked_does_neither_well_nor_ill() -> None:
+    reasons = ("URL_REFUSED", "BAD_SECRET", "ADDRESS_REFUSED", "TIMED_OUT")
+
+    assert [asked(Unanswered(reason)) for reason in reasons] == [False, False, True, True]
+    assert asked(Answered(500))

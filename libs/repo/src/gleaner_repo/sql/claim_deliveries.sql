@@ -1,5 +1,5 @@
 -- Takes up to $1 deliveries for a sender, longest due first: PENDING -> SENDING, under a new token.
--- $2 interval the lease, $3 uuid the holder, $4 boolean whether to take those, too, whose lease ran out.
+-- $2 interval the lease, $3 uuid this claim's own id, $4 boolean whether to take those, too, whose lease ran out.
 -- Indexes: deliveries_due_idx; deliveries_sending_idx, all of it: as many rows as are being sent; endpoints_pkey.
 -- Trap: without MATERIALIZED the planner may run a pick again and exceed the limit.
 WITH lapsed AS MATERIALIZED (

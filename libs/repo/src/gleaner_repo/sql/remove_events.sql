@@ -1,5 +1,5 @@
--- Deletes old events from the log's beginning, none above a position, none of a job that is alive, and none that
--- somebody has still to be told of.
+-- Deletes old events from the log's beginning, none above a position, none of a job that is alive, and none that a
+-- delivery tells of: one that ended long after its event may still be sent again.
 -- $1 smallint, $2 xid8 and $3 bigint: the position; $4 interval: only what is older; $5 int how many to look at;
 -- $6 smallint, $7 xid8 and $8 bigint: only what lies after this position.
 -- Returns how many went, how many were looked at, whether the last of them is old, and its position, or null.
@@ -22,10 +22,10 @@ idle AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT true AS yes
         FROM deliveries
-        WHERE deliveries.event_id = looked.event_id AND deliveries.state IN ('PENDING', 'SENDING')
+        WHERE deliveries.event_id = looked.event_id
         LIMIT 1
-    ) AS owed ON true
-    WHERE looked.old AND alive.yes IS NULL AND owed.yes IS NULL
+    ) AS told ON true
+    WHERE looked.old AND alive.yes IS NULL AND told.yes IS NULL
 ),
 removed AS (
     DELETE FROM events WHERE events.ctid = ANY (ARRAY(SELECT idle.place FROM idle)) RETURNING events.id

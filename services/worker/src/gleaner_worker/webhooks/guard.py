@@ -8,12 +8,15 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from threading import Thread
 from typing import Any
 
 import httpcore2
 
 from gleaner_core.webhook_urls import is_public
+from gleaner_worker.webhooks.circuits import Line
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -29,24 +32,52 @@ class AddressRefused(httpcore2.ConnectError):
 
 
 class Resolver:
-    """The system's resolver, in threads of its own: a name server that is slow holds up nobody else's."""
+    """The system's resolver. A look-up cannot be stopped, and may outlive by far the try that asked for it. So it has a
+    thread of its own, for which the process's end does not wait, and keeps a place in its tenant's line until it ends.
+    """
 
-    def __init__(self, threads: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="webhook-names")
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._under_way = 0
 
-    async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """The host's addresses."""
+    @property
+    def crowded(self) -> bool:
+        """Whether so many look-ups are under way that no more should be begun."""
+        return self._under_way >= self._most
+
+    async def look_up(self, host: str, port: int, line: Line) -> Sequence[str]:
+        """The host's addresses, for a delivery that has a place in `line`."""
+        found = self._begun(host, port)
+        try:
+            return await asyncio.shield(found)
+        except asyncio.CancelledError:
+            line.stay(found)
+            raise
+
+    def _begun(self, host: str, port: int) -> asyncio.Future[Sequence[str]]:
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, _look_up, host, port)
-        return list(dict.fromkeys(found))
+        found: asyncio.Future[Sequence[str]] = loop.create_future()
 
-    def close(self) -> None:
-        """Lets the threads end when they can."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        def look_up() -> None:
+            try:
+                end = partial(found.set_result, _addresses(host, port))
+            except Exception as error:
+                end = partial(found.set_exception, error)
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(end)
+
+        Thread(target=look_up, name="webhook-names", daemon=True).start()
+        self._under_way += 1
+        found.add_done_callback(self._ended)
+        return found
+
+    def _ended(self, _: asyncio.Future[Sequence[str]]) -> None:
+        self._under_way -= 1
 
 
-def _look_up(host: str, port: int) -> list[str]:
-    return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+def _addresses(host: str, port: int) -> Sequence[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class GuardedNetwork(httpcore2.AsyncNetworkBackend):

@@ -2,22 +2,24 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 import httpcore2
 import httpx2
 
 from gleaner_core.webhook_urls import why_refused
+from gleaner_worker.webhooks.circuits import Line
 from gleaner_worker.webhooks.guard import AddressRefused, GuardedNetwork, NotResolved, Resolve, Resolver
 from gleaner_worker.webhooks.settings import WebhookSettings
 
 _MOST_OF_ANSWER = 16 * 1024
 _PATIENCE_FOR_ANSWER_S = 1.0
 _CONNECT_S = 5.0
+_LOOK_UPS_A_SLOT = 4  # one that hangs ends after the system's time-outs: two or three tries' later
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (NotResolved, "NOT_RESOLVED"),
@@ -50,31 +52,25 @@ class Poster:
     would answer the next request before it is sent.
     """
 
-    def __init__(self, pool: httpcore2.AsyncConnectionPool, timeout_s: float, *, allow_private: bool) -> None:
-        self._pool = pool
-        self._timeout_s = timeout_s
-        self._allow_private = allow_private
+    def __init__(
+        self, settings: WebhookSettings, *, resolve: Resolve | None = None, trust: ssl.SSLContext | None = None
+    ) -> None:
+        """Addresses come from the system unless `resolve` is given, and so do the certificates' authorities unless
+        there is `trust`."""
+        self._timeout_s = settings.timeout_s
+        self._allow_private = settings.allow_private
+        self._resolver = Resolver(_LOOK_UPS_A_SLOT * settings.slots)
+        self._resolve = resolve
+        self._trust = trust
 
-    @classmethod
-    @asynccontextmanager
-    async def opened(
-        cls, settings: WebhookSettings, *, resolve: Resolve | None = None, trust: ssl.SSLContext | None = None
-    ) -> AsyncIterator["Poster"]:
-        """A poster for the length of the block. Addresses come from the system unless `resolve` is given, and so do
-        the certificates' authorities unless there is `trust`.
-        """
-        resolver = Resolver(settings.slots)
-        network = GuardedNetwork(resolve or resolver, allow_private=settings.allow_private)
-        try:
-            async with httpcore2.AsyncConnectionPool(
-                ssl_context=trust, max_connections=settings.slots, max_keepalive_connections=0, network_backend=network
-            ) as pool:
-                yield cls(pool, settings.timeout_s, allow_private=settings.allow_private)
-        finally:
-            resolver.close()
+    @property
+    def crowded(self) -> bool:
+        """Whether there is no room for another request: name servers keep too many waiting."""
+        return self._resolver.crowded
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answered | Unanswered:
-        """What came of it. Redirects are answers like any other: nobody follows them."""
+    async def post(self, line: Line, url: str, headers: dict[str, str], body: bytes) -> Answered | Unanswered:
+        """What came of it, for a delivery that has a place in its tenant's `line`. Redirects are answers like any
+        other: nobody follows them."""
         if why_refused(url, allow_private=self._allow_private):
             return Unanswered("URL_REFUSED")
         try:
@@ -82,20 +78,35 @@ class Poster:
         except (httpx2.InvalidURL, ValueError):
             return Unanswered("URL_REFUSED")
         fields = [(name.encode(), value.encode()) for name, value in (headers | {"connection": "close"}).items()]
+        answer = None
         try:
             async with asyncio.timeout(self._timeout_s):
-                async with self._pool.stream(
-                    "POST", target, headers=fields, content=body, extensions={"timeout": {"connect": _CONNECT_S}}
-                ) as response:
+                async with (
+                    self._connection(target.origin, line) as connection,
+                    connection.stream(
+                        "POST", target, headers=fields, content=body, extensions={"timeout": {"connect": _CONNECT_S}}
+                    ) as response,
+                ):
+                    answer = _answer(response)  # whatever becomes of its body
                     await _hear_out(response)
-                    return Answered(response.status, _retry_after(response.headers))
         except tuple(kind for kind, _ in _REASONS) as error:
-            return Unanswered(_reason(error))
+            return answer or Unanswered(_reason(error))
+        return answer
+
+    def _connection(self, origin: httpcore2.Origin, line: Line) -> httpcore2.AsyncHTTPConnection:
+        resolve = self._resolve or partial(self._resolver.look_up, line=line)
+        network = GuardedNetwork(resolve, allow_private=self._allow_private)
+        return httpcore2.AsyncHTTPConnection(origin, ssl_context=self._trust, network_backend=network)
 
 
 def _target(url: str) -> httpcore2.URL:
     parsed = httpx2.URL(url)
     return httpcore2.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path)
+
+
+def _answer(response: httpcore2.Response) -> Answered:
+    success = 200 <= response.status < 300
+    return Answered(response.status, None if success else _retry_after(response.headers))
 
 
 async def _hear_out(response: httpcore2.Response) -> None:
@@ -122,6 +133,6 @@ def _retry_after(headers: list[tuple[bytes, bytes]]) -> timedelta | None:
         return timedelta(seconds=min(int(text[:9]), 86_400))
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year of twenty digits
         return None
     return max(moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC), timedelta(0))

@@ -7,32 +7,39 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from uuid import uuid4
+from typing import TypeVar
+from uuid import UUID, uuid4
 
 from opentelemetry import trace
 
+from gleaner_core.backoff import backoff
 from gleaner_core.errors import Unavailable
 from gleaner_core.version import VERSION
-from gleaner_repo import ClaimedDelivery, Content, DeliveryLease, DeliveryRepository, DeliveryState, Tried
+from gleaner_repo import FAILURES, ClaimedDelivery, Content, DeliveryLease, DeliveryRepository, DeliveryState, Tried
 from gleaner_runner.health import Touch
 from gleaner_telemetry import about, headers, names
-from gleaner_worker.webhooks.circuits import Circuit, Circuits
+from gleaner_worker.webhooks.circuits import Circuits, Line, Place
 from gleaner_worker.webhooks.payload import body_of, correlation_of
 from gleaner_worker.webhooks.posting import Answered, Poster, Unanswered
 from gleaner_worker.webhooks.settings import WebhookSettings
-from gleaner_worker.webhooks.signing import signed_headers
+from gleaner_worker.webhooks.signing import is_secret, signed_headers
 from gleaner_worker.webhooks.telemetry import Instruments
 from gleaner_worker.webhooks.tracing import answered, post_span, send_span
-from gleaner_worker.webhooks.verdict import does_well, judge, pause_asked
+from gleaner_worker.webhooks.verdict import asked, does_well, judge, pause_asked
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _SHORTEST_PAUSE_S = 0.1
 _BREATH_S = 0.05  # between two looks that find nothing, however often somebody wakes us
 _FREE_LAPSES = 3  # tries beyond the last one, for a delivery whose senders died: what came of those is not known
 _NO_SECRET_DELAY = timedelta(minutes=1)
+_ASK_AGAIN_S = 1.0  # a lease of three renewals has no slack for two without an answer
+_FIRST_WRITE_DELAY = timedelta(seconds=0.1)
 
 
 class Sender:
@@ -41,7 +48,6 @@ class Sender:
     def __init__(
         self, deliveries: DeliveryRepository, poster: Poster, settings: WebhookSettings, *, grace: timedelta
     ) -> None:
-        self.holder = uuid4()
         self._deliveries = deliveries
         self._poster = poster
         self._settings = settings
@@ -49,10 +55,14 @@ class Sender:
         self._secrets = settings.signing_secrets
         self._held: dict[DeliveryLease, asyncio.Task[None]] = {}
         self._finishing: set[DeliveryLease] = set()
+        self._doubtful: UUID | None = None  # a claim that may have been committed, though nobody told us
         self._wake = asyncio.Event()
         self._touch = Touch(longest_silence_s=2 * settings.poll_max_s + settings.lease_s / 3)
         self._circuits = Circuits(
-            limit=settings.endpoint_slots, threshold=settings.breaker_failures, pause_s=settings.breaker_pause_s
+            limit=settings.endpoint_slots,
+            tenant_limit=settings.tenant_slots,
+            threshold=settings.breaker_failures,
+            pause_s=settings.breaker_pause_s,
         )
         self._instruments = Instruments()
 
@@ -80,7 +90,7 @@ class Sender:
         pause = _SHORTEST_PAUSE_S
         while not stop.is_set():
             self._wake.clear()
-            room = self._settings.slots - len(self._held)
+            room = 0 if self._poster.crowded else self._settings.slots - len(self._held)
             claimed = await self._claim(room, sends) if room else 0
             if room and claimed == room:
                 continue
@@ -94,10 +104,14 @@ class Sender:
         # After an outage every lease has lapsed: who has not had answers for a whole lease robs nobody.
         rescue = self._touch.unbroken(self._settings.lease_s)
         try:
-            claimed = await self._deliveries.claim(room, self._settings.lease, self.holder, rescue=rescue)
-        except Unavailable:
-            self._touch.silent()  # if it was committed, the leases lapse and others send
+            if self._doubtful:
+                await self._deliveries.unclaim(self._doubtful)
+            self._doubtful = uuid4()
+            claimed = await self._deliveries.claim(room, self._settings.lease, self._doubtful, rescue=rescue)
+        except FAILURES as error:
+            self._failed(error)
             return 0
+        self._doubtful = None
         self._touch.answered()
         for delivery in claimed:
             self._held[delivery.lease] = sends.create_task(self._take(delivery), name=f"send {delivery.event_id}")
@@ -111,11 +125,12 @@ class Sender:
             try:
                 await self._send_or_put_off(delivery)
             except asyncio.CancelledError:  # draining, or the lease is lost, which makes this nothing
-                await self._put_back(delivery, "handed_back")
+                with suppress(*FAILURES):  # once: a drain waits for no database
+                    await self._defer(delivery, "handed_back")
                 raise
-            except Unavailable:
-                self._touch.silent()
-                log.info("the database does not answer: whoever finds the lease lapsed sends again")
+            except FAILURES as error:  # what it tells cannot be read: nothing was sent
+                self._failed(error)
+                await self._put_back(delivery, "handed_back", self._settings.poll_max)
             except Exception:
                 log.exception("a delivery ended with a bug")
                 await self._finish(delivery, self._judged(delivery, Unanswered("INTERNAL")))
@@ -132,16 +147,16 @@ class Sender:
         elif not self._secrets_for(delivery):
             await self._put_back(delivery, "no_secret", _NO_SECRET_DELAY)
         else:
-            circuit = self._circuits.of(delivery.tenant_id, delivery.url)
-            if (wait := await circuit.enter()) is not None:
-                await self._put_back(delivery, "put_off", wait)
-            elif sent := await self._send(delivery, circuit):
+            place = await self._circuits.enter(delivery.tenant_id, delivery.url)
+            if isinstance(place, timedelta):
+                await self._put_back(delivery, "put_off", place)
+            elif sent := await self._send(delivery, place):
                 tried, span = sent
                 with trace.use_span(span):  # it has ended; what is logged of it belongs to it all the same
                     await self._finish(delivery, tried)
 
-    async def _send(self, delivery: ClaimedDelivery, circuit: Circuit) -> tuple[Tried, trace.Span] | None:
-        """A try, with its place in the circuit, which it leaves; None if the lease has run out meanwhile."""
+    async def _send(self, delivery: ClaimedDelivery, place: Place) -> tuple[Tried, trace.Span] | None:
+        """A try, with its place, which it leaves; None if the lease has run out meanwhile."""
         try:
             content = await self._deliveries.content(delivery, self._settings.result_max_bytes)
             if content is None:
@@ -150,24 +165,29 @@ class Sender:
                 return None
             with send_span(delivery, content) as span:
                 began = time.monotonic()
-                answer = await self._post(delivery, content)
+                answer = await self._post(delivery, content, place.tenant)
                 took = time.monotonic() - began
-                circuit.saw(took, well=does_well(answer), pause=pause_asked(answer, self._settings))
+                if asked(answer):
+                    place.saw(took, well=does_well(answer), pause=pause_asked(answer, self._settings))
                 tried = self._judged(delivery, answer)
                 span.set_attribute(names.OUTCOME, tried.state.lower())
                 self._instruments.tried(tried.state.lower(), tried.error, took)
                 return tried, span
         finally:
-            circuit.leave()
+            place.leave()
 
-    async def _post(self, delivery: ClaimedDelivery, content: Content) -> Answered | Unanswered:
+    async def _post(self, delivery: ClaimedDelivery, content: Content, line: Line) -> Answered | Unanswered:
+        secrets = self._secrets_for(delivery)
+        if not all(map(is_secret, secrets)):
+            log.error("a webhook cannot be signed: a secret of its endpoint is none of Standard Webhooks'")
+            return Unanswered("BAD_SECRET")
         body = body_of(content, self._settings.result_max_bytes)
         fields = {"content-type": "application/json", "user-agent": f"gleaner/{VERSION}"}
-        fields |= signed_headers(self._secrets_for(delivery), str(delivery.event_id), body)
+        fields |= signed_headers(secrets, str(delivery.event_id), body)
         if correlation := correlation_of(content).strip():
             fields["x-correlation-id"] = correlation
         with post_span(delivery, len(body)) as span:
-            answer = await self._poster.post(delivery.url, fields | headers(), body)
+            answer = await self._poster.post(line, delivery.url, fields | headers(), body)
             answered(span, answer)
             return answer
 
@@ -178,45 +198,63 @@ class Sender:
         return judge(answer, delivery.attempt, self._settings)
 
     async def _finish(self, delivery: ClaimedDelivery, tried: Tried) -> None:
-        """Writes down what came of it, again and again while the lease lasts: a lost answer may be a committed
-        statement."""
-        self._finishing.add(delivery.lease)
-        while not delivery.lease.lapsed():
-            try:
-                age = await self._deliveries.finish(delivery.lease, tried)
-            except Unavailable:
-                self._touch.silent()
-                await asyncio.sleep(random.uniform(0.05, 0.5))
-                continue
-            if age is None:
-                return  # lost; or made by the statement whose answer was lost
-            if tried.state is not DeliveryState.PENDING:
-                self._instruments.ended(tried.state.lower(), age)
-            log.info("a webhook is %s", tried.state, extra={"status": tried.status, "error": tried.error})
-            return
+        """Writes down what came of it."""
+        age = await self._written(delivery.lease, lambda: self._deliveries.finish(delivery.lease, tried))
+        if age is None:
+            return  # lost; or made by a statement whose answer was lost
+        if tried.state is not DeliveryState.PENDING:
+            self._instruments.ended(tried.state.lower(), age)
+        log.info("a webhook is %s", tried.state, extra={"status": tried.status, "error": tried.error})
 
-    async def _put_back(self, delivery: ClaimedDelivery, why: str, delay: timedelta = timedelta(0)) -> None:
+    async def _put_back(self, delivery: ClaimedDelivery, why: str, delay: timedelta) -> None:
+        """Nothing was sent: it waits on for `delay`, and no attempt is counted."""
+        await self._written(delivery.lease, lambda: self._defer(delivery, why, delay))
+
+    async def _defer(self, delivery: ClaimedDelivery, why: str, delay: timedelta = timedelta(0)) -> None:
         longest = timedelta(seconds=self._settings.max_age_s) if delay else None
-        with suppress(Unavailable):  # else the lease lapses
-            state = await self._deliveries.defer(delivery.lease, delay, longest=longest)
-            if state is not None:
-                self._instruments.put_off("expired" if state is DeliveryState.DEAD else why)
+        state = await self._deliveries.defer(delivery.lease, delay, longest=longest)
+        if state is not None:
+            self._instruments.put_off("expired" if state is DeliveryState.DEAD else why)
+
+    async def _written(self, lease: DeliveryLease, write: Callable[[], Awaitable[T]]) -> T | None:
+        """What `write` answers. It is asked again and again while the lease lasts: a lost answer may be a committed
+        statement. Then the lease lapses, and others send."""
+        self._finishing.add(lease)
+        failures = 0
+        while not lease.lapsed():
+            try:
+                return await write()
+            except FAILURES as error:
+                self._failed(error)
+                failures += 1
+                await asyncio.sleep(backoff(failures, _FIRST_WRITE_DELAY, self._settings.poll_max).total_seconds())
+        return None
 
     # Upkeep.
 
     async def _renew(self) -> None:
+        pause = self._settings.lease_s / 3
         while True:
-            await asyncio.sleep(self._settings.lease_s / 3)
-            asked = set(self._held)
+            await asyncio.sleep(pause)
+            pause = self._settings.lease_s / 3
+            if not (held := set(self._held)):
+                continue
             try:
-                lost = await self._deliveries.renew(asked, self._settings.lease) if asked else set()
-            except Unavailable:
-                self._touch.silent()
+                lost = await self._deliveries.renew(held, self._settings.lease)
+            except FAILURES as error:
+                self._failed(error)
+                pause = min(pause, _ASK_AGAIN_S)
                 continue
             self._touch.answered()
             for lease in lost - self._finishing:  # what is finished is nobody's, too
                 if send := self._held.get(lease):  # it may have ended meanwhile
                     send.cancel()
+
+    def _failed(self, error: Exception) -> None:
+        """The database did not answer, or refused. The runner's jobs need this process as well: nobody ends by it."""
+        self._touch.silent()
+        if not isinstance(error, Unavailable):  # which was logged where it was seen
+            log.error("the database refuses what is asked of it: %s", type(error).__name__)  # its text may hold values
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()

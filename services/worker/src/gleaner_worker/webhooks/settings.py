@@ -34,9 +34,14 @@ class WebhookSettings(BaseSettings):
     max_age_s: float = Field(
         default=259_200,
         gt=0,
-        description="How long a delivery may wait for a paused receiver before it is DEAD.",
+        description="How long a delivery may wait for a paused receiver, or for its turn, before it is DEAD.",
     )
-    slots: int = Field(default=32, ge=1, description="Deliveries that this process sends at once.")
+    slots: int = Field(
+        default=32,
+        ge=1,
+        description="Deliveries that this process sends at once. One tenant's take half of the slots at most, rounded"
+        " up.",
+    )
     endpoint_slots: int = Field(default=4, ge=1, description="Deliveries that this process sends at once to one host.")
     breaker_failures: int = Field(
         default=5, ge=1, description="Failures in a row after which a host is left alone for a while."
@@ -60,6 +65,16 @@ class WebhookSettings(BaseSettings):
     def signing_secrets(self) -> tuple[str, ...]:
         """The secrets for callback URLs, newest first."""
         return tuple(part.strip() for part in self.secrets.get_secret_value().split(",") if part.strip())
+
+    @property
+    def tenant_slots(self) -> int:
+        """Deliveries of one tenant that this process sends at once: good for its throughput, and never all."""
+        return (self.slots + 1) // 2
+
+    @property
+    def poll_max(self) -> timedelta:
+        """Longest pause between two looks for due deliveries."""
+        return timedelta(seconds=self.poll_max_s)
 
     @property
     def lease(self) -> timedelta:

@@ -1,7 +1,6 @@
 """Standard Webhooks signatures: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
 
 import base64
-import binascii
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -11,13 +10,19 @@ _PREFIX = "whsec_"
 _SHORTEST, _LONGEST = 24, 64
 
 
-def check_secret(secret: str) -> None:
-    """Raises ValueError, with the way out and without the secret, if it is none of the standard's."""
+def is_secret(secret: str) -> bool:
+    """Whether it is one of the standard's. Of others the library signs with what it can read, which is worse than an
+    error."""
     try:
         size = len(base64.b64decode(secret.removeprefix(_PREFIX), validate=True))
-    except binascii.Error:
-        size = 0
-    if not secret.startswith(_PREFIX) or not _SHORTEST <= size <= _LONGEST:
+    except ValueError:
+        return False
+    return secret.startswith(_PREFIX) and _SHORTEST <= size <= _LONGEST
+
+
+def check_secret(secret: str) -> None:
+    """Raises ValueError, with the way out and without the secret, if it is none of the standard's."""
+    if not is_secret(secret):
         raise ValueError(
             f"GLEANER_WEBHOOK_SECRETS: a secret is `{_PREFIX}` and {_SHORTEST} to {_LONGEST} bytes in base64; make one"
             f' with: echo "{_PREFIX}$(openssl rand -base64 32)"'

@@ -10,18 +10,19 @@ from gleaner_worker.webhooks.settings import WebhookSettings
 
 _GONE = 410
 _THROTTLED = 429
-_REFUSALS = frozenset({"URL_REFUSED", "ADDRESS_REFUSED"})
+_NOT_ASKED = frozenset({"URL_REFUSED", "BAD_SECRET"})
 
 
 def judge(answer: Answered | Unanswered, attempt: int, settings: WebhookSettings) -> Tried:
     """What the `attempt`-th try, counted from 1, came to.
 
     Every answer but success and 410 is tried again, 4xx too: what a receiver refuses while it is being deployed or its
-    secret changed, it takes an hour later. What we refuse ourselves is not.
+    secret changed, it takes an hour later. Of what we refuse ourselves, so is what may change: an address to which a
+    name leads for a while, a secret; a URL never does.
     """
     if isinstance(answer, Unanswered):
         status, error, told = None, answer.reason, None
-        final = answer.reason in _REFUSALS
+        final = answer.reason == "URL_REFUSED"
     elif 200 <= answer.status < 300:
         return Tried(DeliveryState.DELIVERED, status=answer.status)
     else:
@@ -32,10 +33,15 @@ def judge(answer: Answered | Unanswered, attempt: int, settings: WebhookSettings
     return Tried(DeliveryState.PENDING, _delay(told, attempt, settings), status, error)
 
 
+def asked(answer: Answered | Unanswered) -> bool:
+    """Whether the receiver was asked; else nothing is known of it."""
+    return isinstance(answer, Answered) or answer.reason not in _NOT_ASKED
+
+
 def does_well(answer: Answered | Unanswered) -> bool:
     """Whether the receiver works; one that says no does."""
     if isinstance(answer, Unanswered):
-        return answer.reason in _REFUSALS
+        return False
     return answer.status < 500 and answer.status != _THROTTLED
 
 
@@ -48,6 +54,6 @@ def pause_asked(answer: Answered | Unanswered, settings: WebhookSettings) -> tim
 
 def _delay(told: timedelta | None, attempt: int, settings: WebhookSettings) -> timedelta:
     longest = timedelta(seconds=settings.retry_max_delay_s)
-    if told is not None:  # not all at the same moment
-        return min(told, longest) * random.uniform(1, 1.1)
-    return backoff(attempt, timedelta(seconds=settings.retry_base_delay_s), longest)
+    asked = min(told or timedelta(0), longest) * random.uniform(1, 1.1)  # not all at the same moment
+    # Whichever is longer: `0`, or a date by a clock that is behind, would spend all tries at once.
+    return max(asked, backoff(attempt, timedelta(seconds=settings.retry_base_delay_s), longest))
