@@ -4,6 +4,7 @@ from gleaner.v1 import jobs_pb2, results_pb2, schemas_pb2, webhooks_pb2
 from gleaner.v1.documents_pb2 import Box, Page
 
 JOB = "jobs/01890a5d-ac96-774b-bcce-b302099a8057"
+DELIVERY = "deliveries/01890a5d-ac96-774b-bcce-b302099a8059~callback"
 ENDPOINT = "endpoints/01890a5d-ac96-774b-bcce-b302099a8058"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -58,6 +59,20 @@ def a_result(name: str = "invoice.png") -> results_pb2.ExtractionResult:
 
 def an_answer(state: str = "SUCCEEDED", *, seq: int = 5, refinement: str = "") -> jobs_pb2.GetJobResultResponse:
     return jobs_pb2.GetJobResultResponse(job=a_job(state, seq=seq, refinement=refinement), result=a_result())
+
+
+def a_delivery(
+    state: "webhooks_pb2.DeliveryState.ValueType" = webhooks_pb2.DELIVERY_STATE_DEAD,
+) -> webhooks_pb2.Delivery:
+    return webhooks_pb2.Delivery(
+        name=DELIVERY,
+        job=JOB,
+        type="job.failed",
+        url="https://example.org/hook",
+        state=state,
+        attempt=5,
+        last_error="TIMED_OUT",
+    )
 
 
 def an_endpoint(*, disabled: bool = False) -> webhooks_pb2.Endpoint:

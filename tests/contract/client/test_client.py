@@ -22,6 +22,7 @@ from support.client_messages import (
     ENDPOINT,
     JOB,
     SECRET,
+    a_delivery,
     a_job,
     a_move,
     a_result,
@@ -238,6 +239,15 @@ async def test_endpoints_go_on_over_their_pages(client: GleanerClient, server: S
 
     assert [endpoint.disabled async for endpoint in client.endpoints()] == [False, True]
     assert [request.page_token for request in server.calls["ListEndpoints"]] == ["", "more"]
+
+
+async def test_deliveries_go_on_over_their_pages(client: GleanerClient, server: ScriptedServer) -> None:
+    first = webhooks_pb2.ListDeliveriesResponse(deliveries=[a_delivery()], next_page_token="more")
+    server.script("ListDeliveries", first, webhooks_pb2.ListDeliveriesResponse(deliveries=[a_delivery()]))
+
+    found = [delivery async for delivery in client.deliveries(states=[webhooks_pb2.DELIVERY_STATE_DEAD])]
+    assert found == [a_delivery()] * 2
+    assert [(request.page_token, request.job) for request in server.calls["ListDeliveries"]] == [("", ""), ("more", "")]
 
 
 async def test_an_update_names_what_is_given_also_where_that_is_empty(

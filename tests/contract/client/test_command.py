@@ -14,9 +14,11 @@ from PIL import Image
 
 from gleaner.v1 import extraction_pb2, jobs_pb2, version_pb2, webhooks_pb2
 from support.client_messages import (
+    DELIVERY,
     ENDPOINT,
     JOB,
     SECRET,
+    a_delivery,
     a_job,
     a_move,
     a_result,
@@ -289,3 +291,22 @@ async def test_endpoints_are_listed_shown_changed_and_removed(gleaner: Command, 
     [update] = server.calls["UpdateEndpoint"]
     assert (list(update.update_mask.paths), update.endpoint.disabled) == (["description", "disabled"], False)
     assert deleted.status == 3
+
+
+async def test_deliveries_are_listed_and_sent_again(gleaner: Command, server: ScriptedServer) -> None:
+    pending = a_delivery(webhooks_pb2.DELIVERY_STATE_PENDING)
+    server.script("ListDeliveries", webhooks_pb2.ListDeliveriesResponse(deliveries=[a_delivery()] * 3))
+    server.script("RedeliverWebhook", webhooks_pb2.RedeliverWebhookResponse(delivery=pending))
+
+    table, listed, sent = await asyncio.gather(
+        gleaner("webhooks", "deliveries"),
+        gleaner("webhooks", "deliveries", "--job", JOB, "--state", "dead", "--limit", "2", "--json"),
+        gleaner("webhooks", "redeliver", DELIVERY, "--json"),
+    )
+
+    assert "DEAD" in table.out and "TIMED_OUT" in table.out and DELIVERY in table.out
+    assert len(json_format.ParseDict(listed.json(), webhooks_pb2.ListDeliveriesResponse()).deliveries) == 2
+    [asked] = [request for request in server.calls["ListDeliveries"] if request.job]
+    assert (asked.job, list(asked.states), asked.page_size) == (JOB, [webhooks_pb2.DELIVERY_STATE_DEAD], 2)
+    assert json_format.ParseDict(sent.json(), webhooks_pb2.Delivery()) == pending
+    assert [request.name for request in server.calls["RedeliverWebhook"]] == [DELIVERY]

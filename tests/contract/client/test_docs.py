@@ -13,7 +13,18 @@ from PIL import Image
 
 from gleaner.v1 import events_pb2, extraction_pb2, jobs_pb2, version_pb2, webhooks_pb2
 from gleaner.v1.results_pb2 import Money, Value
-from support.client_messages import ENDPOINT, JOB, SECRET, a_job, a_move, an_answer, an_endpoint, as_it_is
+from support.client_messages import (
+    DELIVERY,
+    ENDPOINT,
+    JOB,
+    SECRET,
+    a_delivery,
+    a_job,
+    a_move,
+    an_answer,
+    an_endpoint,
+    as_it_is,
+)
 from support.scripted_server import ScriptedServer
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -59,6 +70,8 @@ def folder(tmp_path: Path, server: ScriptedServer) -> Path:
     server.script("UpdateEndpoint", webhooks_pb2.UpdateEndpointResponse(endpoint=told))
     server.script("RotateEndpointSecret", webhooks_pb2.RotateEndpointSecretResponse(endpoint=told, secret=SECRET))
     server.script("DeleteEndpoint", webhooks_pb2.DeleteEndpointResponse())
+    server.script("ListDeliveries", webhooks_pb2.ListDeliveriesResponse(deliveries=[a_delivery()]))
+    server.script("RedeliverWebhook", webhooks_pb2.RedeliverWebhookResponse(delivery=a_delivery()))
     server.script("Extract", extraction_pb2.ExtractResponse(result=answer.result))
     server.script("ValidateRequest", extraction_pb2.ValidateRequestResponse(valid=True))
     server.script("GetVersion", version_pb2.GetVersionResponse(version="0.1.0"))
@@ -86,7 +99,7 @@ async def test_a_command_of_the_page_works(folder: Path, server: ScriptedServer,
         server,
         "-m",
         "gleaner_client",
-        *shlex.split(command.replace("$JOB", JOB).replace("$ENDPOINT", ENDPOINT)),
+        *shlex.split(command.replace("$JOB", JOB).replace("$ENDPOINT", ENDPOINT).replace("$DELIVERY", DELIVERY)),
     )
 
 

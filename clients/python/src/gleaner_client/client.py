@@ -368,6 +368,26 @@ class GleanerClient:
         request = webhooks_pb2.DeleteEndpointRequest(name=endpoint_name(endpoint), allow_missing=allow_missing)
         await self._call(self._webhooks.DeleteEndpoint, request)
 
+    async def deliveries(
+        self, *, job: str = "", states: "Sequence[webhooks_pb2.DeliveryState.ValueType]" = (), page_size: int = 0
+    ) -> AsyncIterator[webhooks_pb2.Delivery]:
+        """Iterate over what is or was to be sent, of one job or of all, newest first."""
+        request = webhooks_pb2.ListDeliveriesRequest(
+            job=job_name(job) if job else "", states=states, page_size=page_size
+        )
+        while True:
+            page = await self._call(self._webhooks.ListDeliveries, request)
+            for delivery in page.deliveries:
+                yield delivery
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def redeliver(self, delivery: str) -> webhooks_pb2.Delivery:
+        """Send a delivery, which is over, once more, with the same id; `delivery` is its name. Return it as it is."""
+        request = webhooks_pb2.RedeliverWebhookRequest(name=delivery)
+        return (await self._call(self._webhooks.RedeliverWebhook, request)).delivery
+
     async def submit_and_wait(
         self,
         documents: Sequence[Source],

@@ -2,7 +2,7 @@
 
 GleanerError
 ├── InvalidRequest         the request breaks rules; `findings` lists all of them
-├── NotFound               there is no such job or endpoint, or no longer
+├── NotFound               there is no such thing, or no longer
 ├── KeyReused              the request id belongs to another request
 ├── FailedPrecondition     the job or the document is not as the call needs it
 │   ├── NotReady           no result yet; ask again after `retry_after`
@@ -89,7 +89,7 @@ class InvalidRequest(GleanerError):
 
 
 class NotFound(GleanerError):
-    """There is no such job or endpoint, or no longer."""
+    """There is no such job, endpoint, delivery or group, or no longer."""
 
     code = grpc.StatusCode.NOT_FOUND
 

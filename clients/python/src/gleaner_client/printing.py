@@ -33,6 +33,7 @@ _STYLES = {
     "FAILED": "bold red",
     "CANCELLED": "magenta",
 }
+_DELIVERY_STYLES = {"DELIVERED": "green", "DEAD": "red"}
 
 
 def out() -> Console:
@@ -259,6 +260,23 @@ def endpoint_table(endpoint: webhooks_pb2.Endpoint, *, secret: str = "") -> Tabl
     for name, fact in facts.items():
         if fact:
             table.add_row(Text(name, "dim"), fact)
+    return table
+
+
+def deliveries_table(deliveries: Iterable[webhooks_pb2.Delivery]) -> Table:
+    """Deliveries, one a row; names are whole, for they are what a delivery is sent again by."""
+    table = Table("delivery", "state", "type", "tries", "made", "last answer", "url", box=None, pad_edge=False)
+    for delivery in deliveries:
+        state = webhooks_pb2.DeliveryState.Name(delivery.state).removeprefix("DELIVERY_STATE_")
+        table.add_row(
+            Text(delivery.name, no_wrap=True),
+            Text(state, _DELIVERY_STYLES.get(state, "")),
+            _text(delivery.type),
+            Text(str(delivery.attempt)),
+            _when(delivery.create_time),
+            _text(delivery.last_error or (str(delivery.last_status) if delivery.last_status else "")),
+            _text(delivery.url),
+        )
     return table
 
 

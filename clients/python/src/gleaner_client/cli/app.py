@@ -26,9 +26,9 @@ app = typer.Typer(
     name="gleaner",
     help="Extract typed fields from documents, each with its place on the page.",
     epilog=(
-        "Exit status: 0 done; 1 the job failed, or another error; 2 wrong usage; 3 no such job or endpoint; 4 the job "
-        "was cancelled; 5 the server cannot be reached; 6 the request, schema or document is not accepted; 7 not now: "
-        "no result yet, not as the command needs it, no room; 124 out of time; 130 interrupted."
+        "Exit status: 0 done; 1 the job failed, or another error; 2 wrong usage; 3 no such job, endpoint or delivery; "
+        "4 the job was cancelled; 5 the server cannot be reached; 6 the request, schema or document is not accepted; "
+        "7 not now: no result yet, not as the command needs it, no room; 124 out of time; 130 interrupted."
     ),
     no_args_is_help=True,
     add_completion=True,

@@ -4,7 +4,16 @@ from enum import StrEnum
 
 from gleaner_core.states import Refinement, State
 
-__all__ = ["Colour", "Ocr", "Refinement", "State"]
+__all__ = ["Colour", "Delivery", "Ocr", "Refinement", "State"]
+
+
+class Delivery(StrEnum):
+    """Where a delivery is."""
+
+    PENDING = "PENDING"
+    SENDING = "SENDING"
+    DELIVERED = "DELIVERED"
+    DEAD = "DEAD"
 
 
 class Ocr(StrEnum):

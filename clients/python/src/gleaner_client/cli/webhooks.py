@@ -4,9 +4,13 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from gleaner_client.cli.choices import Delivery
 from gleaner_client.cli.options import DEFAULT_SERVER, AsJson, Server, Timeout
 
-app = typer.Typer(help="Keep endpoints: addresses that are told of the moves of all jobs.", no_args_is_help=True)
+app = typer.Typer(
+    help="Keep endpoints, addresses that are told of the moves of all jobs, and see what was sent.",
+    no_args_is_help=True,
+)
 
 EndpointName: TypeAlias = Annotated[
     str, typer.Argument(metavar="ENDPOINT", help="The endpoint: endpoints/UUID, or the UUID.")
@@ -102,3 +106,31 @@ def delete(
     from gleaner_client.cli import endpoints
 
     endpoints.delete(endpoint, allow_missing, server=server, timeout=timeout)
+
+
+@app.command()
+def deliveries(
+    job: Annotated[str, typer.Option(help="Only those of this job.")] = "",
+    state: Annotated[list[Delivery] | None, typer.Option(case_sensitive=False, help="Only these states.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what is or was to be sent, to endpoints and callback URLs, newest first."""
+    from gleaner_client.cli import sent
+
+    sent.list_(job, state or (), limit, server=server, timeout=timeout, as_json=as_json)
+
+
+@app.command()
+def redeliver(
+    delivery: Annotated[str, typer.Argument(metavar="DELIVERY", help="The delivery: deliveries/UUID~ENDPOINT.")],
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send again what was delivered or given up; one that is under way is left as it is."""
+    from gleaner_client.cli import sent
+
+    sent.again(delivery, server=server, timeout=timeout, as_json=as_json)
