@@ -16,11 +16,14 @@ from support.pgbouncer import pgbouncer
 from support.proxy import Proxy
 
 KINDS = ("api", "worker", "bbox-worker", "reaper")
+DRAINERS = "drainer"
+"""Not a service: who reads a consumer group in the database itself."""
 
 
 @dataclass
 class Suite:
-    """`proxies`: the way to Postgres, one for each kind of service. `database`: our own, which nobody breaks.
+    """`proxies`: the way to Postgres, one for each kind of service, one for drainers. `database`: our own, which nobody
+    breaks.
 
     `holders`: by the id under which a process holds jobs, which service it is. `bugs`: errors that a service has logged
     with a trace, for it expected none.
@@ -57,7 +60,7 @@ async def running(plan: Plan) -> AsyncIterator[Suite]:
             if plan.pgbouncer
             else postgres.url
         )
-        proxies = {kind: await exits.enter_async_context(Proxy(way).running()) for kind in KINDS}
+        proxies = {kind: await exits.enter_async_context(Proxy(way).running()) for kind in (*KINDS, DRAINERS)}
         receiver = await exits.enter_async_context(Receiver().listening())
         options = StackOptions(
             database_url=postgres.url,
