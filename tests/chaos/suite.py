@@ -18,6 +18,17 @@ from support.proxy import Proxy
 KINDS = ("api", "worker", "bbox-worker", "reaper")
 DRAINERS = "drainer"
 """Not a service: who reads a consumer group in the database itself."""
+# A few transactions commit long after they have drawn their place in the log, and after others with later places.
+_LATE = """
+CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF random() < 0.03 THEN
+        PERFORM pg_sleep(0.05 + random() / 5);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER late AFTER INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION late()
+"""
 
 
 @dataclass
@@ -74,6 +85,7 @@ async def running(plan: Plan) -> AsyncIterator[Suite]:
         stack = await exits.enter_async_context(Stack(options, heard))
         ours = DatabaseSettings(database_url=postgres.url, database_pool_size=4, database_timeout_s=10)
         database = await exits.enter_async_context(open_database(ours, name="chaos"))
+        await database.execute(_LATE)
         yield Suite(stack, postgres, proxies, receiver, database, holders, bugs)
 
 
