@@ -1,5 +1,5 @@
 """Readers of consumer groups: two over the api that wait in line for each other, two that drain another group in the
-database. What they were handed goes into the history."""
+database. What they were handed, and what the sink has in the end, goes into the history."""
 
 import asyncio
 import random
