@@ -154,11 +154,11 @@ class Load:
             return f"{job}: its result cannot be read: {error}"
         return None if answer.result.documents else f"{job}: its result is empty"
 
-    def _hard_times(self) -> "_HardTimes":
-        return _HardTimes(self.surprises)
+    def _hard_times(self) -> "HardTimes":
+        return HardTimes(self.surprises)
 
 
-class _HardTimes:
+class HardTimes:
     """Lets through what a client must expect when everything breaks; counts what it must not."""
 
     def __init__(self, surprises: Counter[str]) -> None:

@@ -43,6 +43,7 @@ class Plan:
             "GLEANER_QUEUED_ORPHAN_THRESHOLD_S": "5",
             "GLEANER_PARTIAL_SUCCEEDED_ORPHAN_THRESHOLD_S": "5",
             "GLEANER_WEBHOOK_LEASE_S": f"{self.lease:g}",
+            "GLEANER_GROUP_LEASE_S": f"{self.lease:g}",
         }
         pooled = {"GLEANER_DATABASE_POOLER": "true"} if self.pgbouncer else {}
         return (
@@ -50,6 +51,7 @@ class Plan:
             | pooled
             | {
                 "GLEANER_REAPER_SWEEP_INTERVAL_S": "2",
+                "GLEANER_GROUP_MAX_TRIES": "3",  # a poisoned event holds up its group for seconds
                 "GLEANER_WEBHOOK_ALLOW_PRIVATE": "true",
                 "GLEANER_WEBHOOK_SECRETS": "whsec_" + "Y2hhb3M6IG5vYm9keSdzIHNlY3JldCwgb2Ygbm8gdXNl",
                 "GLEANER_WEBHOOK_TIMEOUT_S": "1",

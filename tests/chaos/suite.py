@@ -16,11 +16,25 @@ from support.pgbouncer import pgbouncer
 from support.proxy import Proxy
 
 KINDS = ("api", "worker", "bbox-worker", "reaper")
+DRAINERS = "drainer"
+"""Not a service: who reads a consumer group in the database itself."""
+# A few transactions commit long after they have drawn their place in the log, and after others with later places.
+_LATE = """
+CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF random() < 0.03 THEN
+        PERFORM pg_sleep(0.05 + random() / 5);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER late AFTER INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION late()
+"""
 
 
 @dataclass
 class Suite:
-    """`proxies`: the way to Postgres, one for each kind of service. `database`: our own, which nobody breaks.
+    """`proxies`: the way to Postgres, one for each kind of service, one for drainers. `database`: our own, which nobody
+    breaks.
 
     `holders`: by the id under which a process holds jobs, which service it is. `bugs`: errors that a service has logged
     with a trace, for it expected none.
@@ -57,7 +71,7 @@ async def running(plan: Plan) -> AsyncIterator[Suite]:
             if plan.pgbouncer
             else postgres.url
         )
-        proxies = {kind: await exits.enter_async_context(Proxy(way).running()) for kind in KINDS}
+        proxies = {kind: await exits.enter_async_context(Proxy(way).running()) for kind in (*KINDS, DRAINERS)}
         receiver = await exits.enter_async_context(Receiver().listening())
         options = StackOptions(
             database_url=postgres.url,
@@ -71,6 +85,7 @@ async def running(plan: Plan) -> AsyncIterator[Suite]:
         stack = await exits.enter_async_context(Stack(options, heard))
         ours = DatabaseSettings(database_url=postgres.url, database_pool_size=4, database_timeout_s=10)
         database = await exits.enter_async_context(open_database(ours, name="chaos"))
+        await database.execute(_LATE)
         yield Suite(stack, postgres, proxies, receiver, database, holders, bugs)
 
 

@@ -5,22 +5,44 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from uuid import UUID
 
 from chaos.faults import Fault, Kill
 from chaos.load import Load
+from chaos.readers import GROUPS, Readers
 from chaos.suite import Suite
 
 from gleaner_core.states import State
 from gleaner_repo import Database, JobRepository
 from gleaner_repo.moves import CALLBACK_EVENTS, EVENT_NAMES, FINAL_EVENTS
-from support.history import STARTS, Call, Due, Ended, Logged, Received, unfinished, violations
+from support.history import (
+    STARTS,
+    Due,
+    Ended,
+    Handed,
+    History,
+    Logged,
+    Parked,
+    Received,
+    misread,
+    unfinished,
+    violations,
+)
 from support.jobs import TENANT
 
 _LEFT = """SELECT (SELECT count(*) FROM queue) AS jobs,
-    (SELECT count(*) FROM deliveries WHERE state IN ('PENDING', 'SENDING')) AS deliveries"""
+    (SELECT count(*) FROM deliveries WHERE state IN ('PENDING', 'SENDING')) AS deliveries,
+    (
+        SELECT count(*)
+        FROM groups
+        JOIN events ON (events.era, events.xid, events.id) > (groups.era, groups.xid, groups.id)
+    ) AS unread"""
 _LOG = """SELECT events.*, jobs.callback_url IS NOT NULL AS told
 FROM events JOIN jobs ON jobs.id = events.job_id ORDER BY events.job_id, events.seq"""
+_PARKED = """SELECT group_name, event_id, tries, extract(epoch FROM at)::float8 AS since,
+    extract(epoch FROM parked_at)::float8 AS until
+FROM parked_events"""
 _AT_ONCE = 500
 
 
@@ -33,6 +55,7 @@ class Facts:
     outcomes: list[Ended]
     due: list[Due]
     keys: dict[str, str | None]
+    parked: list[Parked]
 
 
 async def quiet(database: Database, patience: float) -> dict[str, int]:
@@ -46,7 +69,7 @@ async def quiet(database: Database, patience: float) -> dict[str, int]:
         await asyncio.sleep(0.5)
 
 
-async def facts(database: Database) -> Facts:
+async def facts(database: Database, faults: Sequence[Fault]) -> Facts:
     """Reads everything."""
     events = await database.fetch(_LOG)
     deliveries = await database.fetch("SELECT event_id, state FROM deliveries")
@@ -61,6 +84,7 @@ async def facts(database: Database) -> Facts:
                 EVENT_NAMES[event["type"]] in FINAL_EVENTS,
                 str(event["event_id"]),
                 event["told"] and EVENT_NAMES[event["type"]] in CALLBACK_EVENTS,
+                (event["era"], event["xid"], event["id"]),
             )
             for event in events
         ],
@@ -68,21 +92,33 @@ async def facts(database: Database) -> Facts:
         outcomes=[Ended(str(row["job_id"]), row["seq"], row["lease_token"]) for row in outcomes],
         due=[Due(str(row["event_id"]), row["state"] == "DELIVERED") for row in deliveries],
         keys={str(row["id"]): row["request_key"] for row in await database.fetch("SELECT id, request_key FROM jobs")},
+        parked=[
+            Parked(row["group_name"], str(row["event_id"]), row["tries"], _unseen(faults, row["since"], row["until"]))
+            for row in await database.fetch(_PARKED)
+        ],
     )
 
 
-async def judged(suite: Suite, calls: Sequence[Call], load: Load, found: Facts) -> list[str]:
+def _unseen(faults: Iterable[Fault], since: float, until: float) -> int:
+    """How many faults may have ended a stream between two times, with events on the way to their reader."""
+    return sum(
+        fault.target in ("api", "postgres") and fault.began <= until and since <= fault.ended for fault in faults
+    )
+
+
+async def judged(suite: Suite, history: History, load: Load, readers: Readers, found: Facts) -> list[str]:
     """Everything that is not as it was promised."""
-    sent = {call.key for call in calls if call.key}
+    sent = {call.key for call in history.calls if call.key}
     ended = Counter(found.keys.values())
     return [
-        *violations(calls, found.log, suite.receiver.received, found.outcomes, found.due),
+        *violations(history.calls, found.log, suite.receiver.received, found.outcomes, found.due),
         *unfinished(found.keys, found.log),
+        *chain.from_iterable(misread(group, found.log, history.handed, found.parked) for group in GROUPS),
         *(f"{job}: nobody submitted it: doubled" for job, key in found.keys.items() if key not in sent),
         *(f"request id {key} has {count} jobs: doubled" for key, count in ended.items() if count > 1),
         *_watched(load.watched),
         *await _told(suite.database, load, found),
-        *(f"a client was told {what} ({count} times)" for what, count in load.surprises.items()),
+        *(f"a client was told {what} ({count} times)" for what, count in (load.surprises + readers.surprises).items()),
         *(f"a bug was logged by {what} ({count} times)" for what, count in suite.bugs.items()),
     ]
 
@@ -136,6 +172,7 @@ def report(
     faults: Sequence[Fault],
     kills: Sequence[Kill],
     received: Sequence[Received],
+    handed: Sequence[Handed],
     wrong: Sequence[str],
 ) -> dict[str, object]:
     """The run in figures."""
@@ -156,7 +193,18 @@ def report(
         "deliveries": len(found.due),
         "webhooks_received": len(received),
         "webhooks_received_again": len(received) - len(times_received),
+        "events": len(found.log),
+        "groups": {group.name: _reading(group.name, handed, found.parked) for group in GROUPS},
         "violations": list(wrong),
+    }
+
+
+def _reading(group: str, handed: Iterable[Handed], parked: Iterable[Parked]) -> dict[str, int]:
+    times = Counter(one.taken for one in handed if one.group == group)
+    return {
+        "taken": times[True],
+        "not_taken": times[False],
+        "parked": sum(one.group == group for one in parked),
     }
 
 

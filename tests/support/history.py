@@ -1,13 +1,13 @@
 """An append-only record of calls and answers, and what must hold of it whatever the interleaving.
 
 One recorder for property tests and chaos: who called what of which job, when the call began and when its answer came
-(by one clock, so that "before" means something), and what the answer was. The log of the database is put beside it at
-the end.
+(by one clock, so that "before" means something), and what the answer was; and which events the readers of consumer
+groups were handed. The log of the database is put beside it at the end.
 """
 
 import itertools
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -34,7 +34,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An event as the database's log has it. `owed`: whether a webhook must tell of it."""
+    """An event as the database's log has it, at its `place` (era, transaction, id).
+
+    `owed`: whether a webhook must tell of it.
+    """
 
     job: str
     seq: int
@@ -43,6 +46,7 @@ class Logged:
     final: bool
     event_id: str
     owed: bool = False
+    place: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,51 @@ class Received:
     body_digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A consumer group, from the log's beginning on. `once`: it has each event exactly once, else at least once."""
+
+    name: str
+    once: bool = False
+
+
+@dataclass(slots=True)
+class Handed:
+    """An event as a reader of a group was handed it, or as its sink has it.
+
+    `taken`: the reader was done with it, and then acknowledged it; else it refused it, or broke off over it.
+    """
+
+    group: str
+    reader: str
+    job: str
+    event_id: str
+    taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An event that a group gave up, as the database has it.
+
+    `unseen`: how many of its tries may have failed before a reader saw it, because the server died on the way.
+    """
+
+    group: str
+    event_id: str
+    tries: int
+    unseen: int = 0
+
+
 @dataclass
 class History:
-    """What happened. `path`: where each call is written as well, a JSON line, as soon as it is answered."""
+    """What happened, in the order in which it began.
+
+    `path`: where each call, and each event with its reader, is written as well, a JSON line, as soon as it is over.
+    """
 
     path: Path | None = None
     calls: list[Call] = field(default_factory=list)
+    handed: list[Handed] = field(default_factory=list)
     _clock: Iterator[int] = field(default_factory=itertools.count)
 
     @contextmanager
@@ -90,9 +133,22 @@ class History:
             yield record
             record.ended = next(self._clock)
         finally:
-            if self.path:
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(record)) + "\n")
+            self._write(record)
+
+    @contextmanager
+    def hand(self, group: Group, reader: str, job: str, event_id: str) -> Iterator[Handed]:
+        """The event that a reader is at within the block; set `taken` before it is acknowledged."""
+        record = Handed(group.name, reader, job, event_id)
+        self.handed.append(record)
+        try:
+            yield record
+        finally:
+            self._write(record)
+
+    def _write(self, record: Call | Handed) -> None:
+        if self.path:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(record)) + "\n")
 
 
 CLAIMS = ("mark_running", "mark_suspect_running", "mark_bbox_refining", "mark_suspect_bbox_refining")
@@ -266,6 +322,65 @@ def _deliveries(events: dict[str, list[Logged]], received: Iterable[Received]) -
             yield f"webhook {webhook_id} said {len(said)} things"
 
 
+def misread(group: Group, log: Iterable[Logged], handed: Iterable[Handed], parked: Iterable[Parked] = ()) -> list[str]:
+    """Everything in which a group did not read the log as is promised; to be asked when nothing is left to read."""
+    events = {event.event_id: event for event in sorted(log, key=lambda event: event.place)}
+    mine = [one for one in handed if one.group == group.name]
+    given_up = [one for one in parked if one.group == group.name]
+    return [
+        *_made_up(group, events, mine),
+        *_skipped(group, events, mine, given_up),
+        *_disordered(group, events, mine),
+        *(_repeated(group, events, mine) if group.once else ()),
+        *_given_up(group, mine, given_up),
+    ]
+
+
+def _made_up(group: Group, events: dict[str, Logged], handed: Iterable[Handed]) -> Iterator[str]:
+    for one in handed:
+        event = events.get(one.event_id)
+        if event is None or event.job != one.job:
+            yield f"{one.job}: {group.name} was handed {one.event_id}, which is no event of it"
+
+
+def _skipped(
+    group: Group, events: dict[str, Logged], handed: Iterable[Handed], parked: Iterable[Parked]
+) -> Iterator[str]:
+    """A reader that refused an event, or broke off over it, has not had it; what is parked waits for its replay."""
+    had = {one.event_id for one in handed if one.taken}
+    if not group.once:
+        had |= {one.event_id for one in parked}
+    for event in events.values():
+        if event.event_id not in had:
+            yield f"{event.job}: {event.type} (seq {event.seq}) passed {group.name} by: lost"
+
+
+def _disordered(group: Group, events: dict[str, Logged], handed: Iterable[Handed]) -> Iterator[str]:
+    """What is handed for the first time comes in the log's order, whoever reads and however often others come again."""
+    reached = (0, 0, 0)
+    for event_id in dict.fromkeys(one.event_id for one in handed if one.event_id in events):
+        event = events[event_id]
+        if event.place < reached:
+            yield f"{event.job}: {event.type} (seq {event.seq}) came to {group.name} after later ones of the log"
+        reached = max(reached, event.place)
+
+
+def _repeated(group: Group, events: dict[str, Logged], handed: Iterable[Handed]) -> Iterator[str]:
+    for event_id, count in Counter(one.event_id for one in handed).items():
+        if count > 1 and (event := events.get(event_id)):
+            yield f"{event.job}: {event.type} (seq {event.seq}) is {count} times in {group.name}: doubled"
+
+
+def _given_up(group: Group, handed: Iterable[Handed], parked: Iterable[Parked]) -> Iterator[str]:
+    """Each try of a parked event was one of its readers', or one that none of them could see."""
+    times = Counter(one.event_id for one in handed)
+    for one in parked:
+        seen = times[one.event_id]
+        if one.tries > seen + one.unseen:
+            yield f"{group.name} parked {one.event_id} for {one.tries} tries, and its readers know of {seen}"
+
+
 def lost_and_doubled(found: Sequence[str]) -> tuple[int, int]:
-    """How many violations mean a lost job, and how many one that ended twice."""
+    """How many violations mean that a job, or an event on its way to a group, was lost, and how many that a job ended,
+    or an event came to a sink, twice."""
     return sum(text.endswith("lost") for text in found), sum(text.endswith("doubled") for text in found)
