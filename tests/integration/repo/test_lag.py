@@ -83,7 +83,7 @@ async def test_parked_events_are_counted_up_to_the_limit(database: Database, gro
     await groups.make(EVERY_TENANT, "broken", earliest=True)
     await write_events(database, 3)
     for _ in range(3):
-        await groups.consume(EVERY_TENANT, "broken", SINK.replace("sink", "no_such_table"), limit=1)
+        await groups.consume(EVERY_TENANT, "broken", SINK.replace("seq FROM", "seq / 0 FROM"), limit=1)
 
     assert (await LagRepository(database).read()).parked == 3
     assert (await LagRepository(database, limit=2).read()).parked == 2
