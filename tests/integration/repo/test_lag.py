@@ -80,6 +80,7 @@ async def test_a_writer_that_stays_open_stalls_the_log_and_is_named(
 
 
 async def test_parked_events_are_counted_up_to_the_limit(database: Database, groups: GroupRepository) -> None:
+    await make_sink(database)
     await groups.make(EVERY_TENANT, "broken", earliest=True)
     await write_events(database, 3)
     for _ in range(3):
