@@ -21,7 +21,7 @@ from gleaner_api.watch import Tailer
 from gleaner_core.errors import JobError, StreamLimit, Unavailable
 from gleaner_documents import PageReader, ReaderSettings
 from gleaner_repo import Database, DocumentRepository, JobRepository, MovedJob, SubmitCoalescer
-from gleaner_rpc import ChannelSettings, GrpcSettings, Offers, Peers, Places
+from gleaner_rpc import ChannelSettings, Offers, Peers, Places
 from support.jobs import LEASE, TENANT, Events, a_job
 from support.requests import a_submit
 
@@ -84,7 +84,7 @@ async def servicer(database: Database, watched: Watched) -> AsyncIterator[JobSer
             check=check,
             tailer=tailer,
             offers=Offers(nobody, ChannelSettings()),
-            places=Places(GrpcSettings()),
+            answers=Places(4, timedelta(seconds=5)),
             longest=timedelta(minutes=1),
         )
         for task in beside:

@@ -46,7 +46,8 @@ def in_calls(grpc: GrpcSettings) -> int:
 
 def api_mib() -> int:
     settings = ApiSettings()
-    return in_calls(settings.grpc) + in_children(settings.reader)
+    results = 3 * MESSAGE_MIB * settings.max_result_rpcs
+    return in_calls(settings.grpc) + results + in_children(settings.reader)
 
 
 def worker_mib() -> int:

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from gleaner_core.errors import NoRoom
-from gleaner_rpc import GrpcSettings, Places
+from gleaner_rpc import Places
 
 
 async def test_a_place_is_kept_until_the_calls_task_ends_and_then_the_next_has_it() -> None:
-    places = Places(GrpcSettings(max_document_rpcs=1, admission_wait=timedelta(seconds=30)))
+    places = Places(1, timedelta(seconds=30))
     answered = asyncio.Event()
     order: list[str] = []
 
@@ -30,7 +30,21 @@ async def test_a_place_is_kept_until_the_calls_task_ends_and_then_the_next_has_i
 
 
 async def test_who_finds_no_place_in_time_is_told_to_come_again() -> None:
-    places = Places(GrpcSettings(max_document_rpcs=1, admission_wait=timedelta(0)))
+    places = Places(1, timedelta(0))
     await places.take()
     with pytest.raises(NoRoom):
+        await places.take()
+
+
+async def test_who_does_not_read_the_answer_is_cut_off_and_the_place_is_free() -> None:
+    places = Places(1, timedelta(seconds=30), longest=timedelta(milliseconds=50))
+
+    async def call_that_nobody_hears() -> None:
+        await places.take()
+        await asyncio.Event().wait()  # a write that flow control holds up
+
+    deaf = asyncio.create_task(call_that_nobody_hears())
+    await asyncio.wait({deaf})
+    assert deaf.cancelled()
+    async with asyncio.timeout(10):
         await places.take()

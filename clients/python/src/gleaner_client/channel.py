@@ -3,7 +3,7 @@
 Only UNAVAILABLE is tried again, the status that says "nobody took it, or try again with the same id", and CANCELLED,
 which nobody but a server says that is closing just then: a call that its caller cancels is over. Every method is safe
 to repeat: reads are, what makes a job, an endpoint or a secret carries a request id, and cancelling what is cancelled
-is OK.
+is OK. A redelivery may be had twice, as every webhook may.
 """
 
 import json

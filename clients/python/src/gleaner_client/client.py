@@ -43,6 +43,7 @@ from gleaner_core.ids import uuid7
 __all__ = ["GleanerClient", "is_over"]
 
 EXTRACT_TIMEOUT = 300.0
+_NOT_YET = frozenset({"RESULT_NOT_READY", "NO_ROOM"})
 _WAIT_AT_A_TIME = 30.0  # the server allows 60; shorter calls fare better with proxies and drains
 
 _Request = TypeVar("_Request", bound=Message)
@@ -152,13 +153,9 @@ class GleanerClient:
             request_id=request_id,
             page_size=page_size,
         )
-        while True:
-            page = await self._call(self._jobs.ListJobs, request)
+        async for page in self._pages(self._jobs.ListJobs, request):
             for job in page.jobs:
                 yield job
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     async def cancel(self, job: str, *, allow_running: bool = False, reason: str = "") -> jobs_pb2.Job:
         """Cancel the job, also one that runs if that is allowed, and return it as it ended."""
@@ -199,11 +196,11 @@ class GleanerClient:
                 answer = await self._call(self._jobs.GetJobResult, request, timeout=self._timeout + span)
                 if wait_for == jobs_pb2.WAIT_FOR_VALUES or is_over(answer.job) or time.monotonic() >= end:
                     return answer
-            except errors.NotReady as error:
-                if time.monotonic() >= end:
+            except (errors.NotReady, errors.NoRoom) as error:
+                if time.monotonic() >= end or error.reason not in _NOT_YET:
                     raise
                 pause = error.retry_after or pause
-            if time.monotonic() - started < span:  # it answered before its time: it is draining, or does not wait
+            if time.monotonic() - started < span:  # it answered before its time: it has no room, or does not wait
                 await asyncio.sleep(min(pause, max(0.0, end - time.monotonic())))
 
     def watch(self, job: str, *, after_seq: int = 0) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
@@ -271,13 +268,9 @@ class GleanerClient:
     async def parked(self, group: str) -> AsyncIterator[events_pb2.ParkedEvent]:
         """Iterate over the events that the group gave up, oldest first."""
         request = events_pb2.ListParkedEventsRequest(group=group)
-        while True:
-            page = await self._call(self._events.ListParkedEvents, request)
+        async for page in self._pages(self._events.ListParkedEvents, request):
             for event in page.events:
                 yield event
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     async def replay(self, group: str, event_ids: Sequence[str] = ()) -> int:
         """Have the group's reader given parked events once more, all by default; return how many there are."""
@@ -312,14 +305,9 @@ class GleanerClient:
 
     async def endpoints(self) -> AsyncIterator[webhooks_pb2.Endpoint]:
         """Iterate over the endpoints, newest first."""
-        request = webhooks_pb2.ListEndpointsRequest()
-        while True:
-            page = await self._call(self._webhooks.ListEndpoints, request)
+        async for page in self._pages(self._webhooks.ListEndpoints, webhooks_pb2.ListEndpointsRequest()):
             for endpoint in page.endpoints:
                 yield endpoint
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     async def update_endpoint(
         self,
@@ -375,13 +363,9 @@ class GleanerClient:
         request = webhooks_pb2.ListDeliveriesRequest(
             job=job_name(job) if job else "", states=states, page_size=page_size
         )
-        while True:
-            page = await self._call(self._webhooks.ListDeliveries, request)
+        async for page in self._pages(self._webhooks.ListDeliveries, request):
             for delivery in page.deliveries:
                 yield delivery
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     async def redeliver(self, delivery: str) -> webhooks_pb2.Delivery:
         """Send a delivery, which is over, once more, with the same id; `delivery` is its name. Return it as it is."""
@@ -441,6 +425,17 @@ class GleanerClient:
     async def version(self) -> version_pb2.GetVersionResponse:
         """Return the server's version and the extractors it has."""
         return await self._call(self._version.GetVersion, version_pb2.GetVersionRequest())
+
+    async def _pages(
+        self, method: "grpc.aio.UnaryUnaryMultiCallable[Any, _Response]", request: Any
+    ) -> AsyncIterator[_Response]:
+        """The pages of a list, each asked for when it is needed."""
+        while True:
+            page: Any = await self._call(method, request)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     async def _call(
         self,

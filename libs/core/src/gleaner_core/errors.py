@@ -139,11 +139,11 @@ class KeyReused(GleanerError):
         super().__init__(f"the request id was used for another request, job {job_id}; take a new one")
 
 
-class EndpointDiffers(KeyReused):
+class EndpointDiffers(GleanerError):
     """The request id made a webhook endpoint that is not what is asked for, or not any more."""
 
     def __init__(self, name: str) -> None:
-        GleanerError.__init__(self, f"the request id was used for another endpoint, {name}; take a new one")
+        super().__init__(f"the request id was used for another endpoint, {name}; take a new one")
 
 
 class TooManyEndpoints(GleanerError):
@@ -212,11 +212,13 @@ class Draining(Unavailable):
         super().__init__("this server, which is about to end,")
 
 
-class StreamLimit(Unavailable):
+class StreamLimit(GleanerError):
     """The stream has lasted as long as one may; another one goes on where it ended."""
 
+    retry_after = timedelta(0)
+
     def __init__(self) -> None:
-        super().__init__("this stream, which has lasted as long as one may,", timedelta(0))
+        super().__init__("the stream has lasted as long as one may; take it up again")
 
 
 class DeadlinePassed(GleanerError):

@@ -93,7 +93,9 @@ class EndpointRepository:
                     new.secret,
                     new.request_key,
                 )
-            except asyncpg.CheckViolationError:
+            except asyncpg.CheckViolationError as error:
+                if error.constraint_name != "endpoints_limit":
+                    raise
                 raise TooManyEndpoints from None
             if row is not None:
                 return _keyed(row)

@@ -106,11 +106,12 @@ class JobRepository:
             try:
                 rows = await self._database.fetch(_SUBMIT_ANY if careful else SUBMIT_NEW, *columns)
             except asyncpg.UniqueViolationError:
-                if careful and len(jobs) == 1:
-                    return [await self._submitted_before(jobs[0])]
-                if careful:
+                if not careful:
+                    self._careful_until = time.monotonic() + CAREFUL_S
+                elif len(jobs) > 1:
                     raise
-                self._careful_until = time.monotonic() + CAREFUL_S
+                elif before := await self._submitted_before(jobs[0]):
+                    return [before]
                 continue
             except asyncpg.ForeignKeyViolationError as error:
                 raise DocumentGone("the bytes are not stored; send them again") from error
@@ -383,13 +384,13 @@ class JobRepository:
         rows = await self._database.fetch(_STALE_WAITS, leg, threshold, limit)
         return [StaleWait(row["id"], row["available_at"]) for row in rows]
 
-    async def _submitted_before(self, job: NewJob) -> Submitted:
+    async def _submitted_before(self, job: NewJob) -> Submitted | None:
         """What became of a submit that was carried out, whose job is over and deleted: only its events are there.
 
         It is the one that made the job: were it asked for once more, all would be done twice.
         """
-        first, *_ = await self.events_of({job.id: 0})
-        return Submitted(job.id, job.fingerprint, first.at, created=True)
+        events = await self.events_of({job.id: 0})
+        return Submitted(job.id, job.fingerprint, events[0].at, created=True) if events else None
 
     async def _find_submitted(self, jobs: Sequence[NewJob]) -> dict[UUID, Submitted]:
         rows = await self._database.fetch(

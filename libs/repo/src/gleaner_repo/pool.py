@@ -141,10 +141,11 @@ class Database:
 
         Why it is not is logged, once.
         """
-        self._note(FORGETFUL_POOLER if self._forgetful else await self._tried(_READY, _find_trouble))
+        self._note(None if self._forgetful else await self._tried(_READY, _find_trouble))
         return self._trouble is None
 
     def _note(self, trouble: str | None) -> None:
+        trouble = FORGETFUL_POOLER if self._forgetful else trouble
         if trouble and trouble != self._trouble:
             log.error("not ready: %s", trouble)
         self._trouble = trouble
@@ -152,8 +153,10 @@ class Database:
     async def _answered(
         self, statement: str, ask: Callable[[Any, float], Awaitable[T]], within: float | None = None
     ) -> T:
-        if self._trouble in _SHUT and not await self.ready() and self._trouble in _SHUT:
-            raise Unavailable
+        if self._trouble in _SHUT:
+            self._note(await self._tried(_READY, _find_trouble, within))
+            if self._trouble in _SHUT:
+                raise Unavailable
         return await self._tried(statement, ask, within)
 
     async def _tried(self, statement: str, ask: Callable[[Any, float], Awaitable[T]], within: float | None = None) -> T:
@@ -183,8 +186,8 @@ class Database:
         try:
             if not connection.known:  # it may lead to another database than the last one did
                 self._note(await _find_trouble(connection, _left(give_up)))
-                connection.known = True
-                if self._trouble in _SHUT and ask is not _find_trouble:
+                connection.known = self._trouble not in _SHUT
+                if not connection.known and ask is not _find_trouble:
                     raise Unavailable
             with self._watch.asking(name):
                 answer = await ask(connection, _left(give_up))

@@ -11,11 +11,16 @@ _LAST_WORD_S = 0.5  # for streams to end in their own words when the server drai
 
 
 class Places:
-    """So many calls at a time hold a document or a result. Who has a place keeps it until the answer is written."""
+    """So many calls at a time hold a document or a result. Who has a place keeps it until the answer is written, for
+    `longest` at most: a caller that does not read on is cut off.
 
-    def __init__(self, settings: GrpcSettings) -> None:
-        self._free = asyncio.Semaphore(settings.max_document_rpcs)
-        self._patience_s = settings.admission_wait.total_seconds()
+    `patience` is how long one waits for a place.
+    """
+
+    def __init__(self, number: int, patience: timedelta, longest: timedelta | None = None) -> None:
+        self._free = asyncio.Semaphore(number)
+        self._patience_s = patience.total_seconds()
+        self._longest_s = longest.total_seconds() if longest else None
 
     async def take(self) -> None:
         """The call of the current task has a place, until the task ends. Raises NoRoom if none gets free in time."""
@@ -27,37 +32,41 @@ class Places:
                 raise NoRoom from None
         else:
             await self._free.acquire()
-        _at_end(self._left)
+        task = _at_end(self._left)
+        if self._longest_s is not None:
+            cut = asyncio.get_running_loop().call_later(self._longest_s, task.cancel)
+            task.add_done_callback(lambda _: cut.cancel())
 
     def _left(self, _: object) -> None:
         self._free.release()
 
 
-def _at_end(left: Callable[[object], None]) -> None:
+def _at_end(left: Callable[[object], None]) -> "asyncio.Task[object]":
+    """The current task, which calls `left` when it ends: after the answer is written, in that of a call."""
     task = asyncio.current_task()
     assert task is not None
     task.add_done_callback(left)
+    return task
 
 
 class Gate:
     """Counts the calls of a server, lets in what it has room for, and none any more once it drains.
 
-    `heavy` are methods whose requests carry documents: they take one of the `places`, and wait for it at the gate,
-    before their body is read, so that the memory of a server is bounded. `limits` are methods that may take longer, or
-    less long, than others.
+    `heavy` are methods whose requests carry documents: they have a limit of their own, and wait at the gate, before
+    their body is read, so that the memory of a server is bounded. `limits` are methods that may take longer, or less
+    long, than others.
     """
 
     def __init__(
         self,
         settings: GrpcSettings,
         *,
-        places: Places | None = None,
         heavy: Collection[str] = (),
         limits: Mapping[str, timedelta] | None = None,
     ) -> None:
         self._settings = settings
         self._heavy = frozenset(heavy)
-        self._places = places or Places(settings)
+        self._places = Places(settings.max_document_rpcs, settings.admission_wait)
         self._limits = dict(limits or {})
         self._running = 0
         self._idle = asyncio.Event()

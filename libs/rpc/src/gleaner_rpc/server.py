@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from gleaner_rpc.calls import Interceptor
 from gleaner_rpc.concerns import answered, bounded_by, checked_but, observed
 from gleaner_rpc.health import Health, Ready, always
-from gleaner_rpc.limits import Gate, Places
+from gleaner_rpc.limits import Gate
 from gleaner_rpc.settings import GrpcSettings
 from gleaner_rpc.tls import server_credentials
 from gleaner_telemetry import measuring, watch_event_loop
@@ -97,17 +97,15 @@ def _health_alone(its_health: Health) -> grpc.aio.Server:
 def build_server(
     settings: GrpcSettings,
     *servicers: object,
-    places: Places | None = None,
     heavy: Collection[str] = (),
     limits: Mapping[str, timedelta] | None = None,
     check_themselves: Collection[str] = (),
 ) -> Server:
-    """A server of the servicers. `heavy` are the methods whose requests carry documents, and take one of the `places`,
-    which servicers may take for what they answer, too. `limits` are how long a method may take that is no ordinary one,
-    and some `check_themselves` what the rules say, to tell it together with what they find; all by full name,
-    `/gleaner.v1.JobService/WatchJob`.
+    """A server of the servicers. `heavy` are the methods whose requests carry documents, `limits` how long a method
+    may take that is no ordinary one, and some `check_themselves` what the rules say, to tell it together with what
+    they find; all by full name, `/gleaner.v1.JobService/WatchJob`.
     """
-    gate = Gate(settings, places=places, heavy=heavy, limits=limits)
+    gate = Gate(settings, heavy=heavy, limits=limits)
     concerns = (
         observed,
         answered,

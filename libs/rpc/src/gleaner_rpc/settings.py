@@ -114,13 +114,14 @@ class GrpcSettings(BaseSettings):
     max_document_rpcs: int = Field(
         default=16,
         ge=1,
-        description="Calls with documents or results at the same time; others wait before the body is read. "
+        description="Calls with documents at the same time; others wait before their body is read. "
         "Bounds memory: this times three times the largest message.",
     )
     admission_wait: Seconds = Field(
         default=timedelta(seconds=5),
         validation_alias="GLEANER_ADMISSION_WAIT_S",
-        description="How long a call with documents waits to be let in, before RESOURCE_EXHAUSTED.",
+        description="How long a call with documents, or for a result or a list, waits to be let in, before"
+        " RESOURCE_EXHAUSTED.",
     )
     upload_limit: Seconds = Field(
         default=timedelta(seconds=30),

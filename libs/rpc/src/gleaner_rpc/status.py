@@ -44,6 +44,7 @@ TABLE: dict[type[GleanerError], Row] = {
     errors.ResultNotReady:    Row(Code.FAILED_PRECONDITION, "RESULT_NOT_READY", retry=True),
     errors.NoResult:          Row(Code.FAILED_PRECONDITION, "JOB_{state}", states=("FAILED", "CANCELLED")),
     errors.KeyReused:         Row(Code.ALREADY_EXISTS,      "IDEMPOTENCY_KEY_REUSED"),
+    errors.EndpointDiffers:   Row(Code.ALREADY_EXISTS,      "IDEMPOTENCY_KEY_REUSED"),
     errors.TooManyEndpoints:  Row(Code.RESOURCE_EXHAUSTED,  "TOO_MANY_ENDPOINTS"),
     errors.GroupNotFound:     Row(Code.NOT_FOUND,           "GROUP_NOT_FOUND"),
     errors.GroupExpired:      Row(Code.OUT_OF_RANGE,        "GROUP_EXPIRED"),
@@ -104,7 +105,8 @@ def _details(error: GleanerError, row: Row, reason: str) -> Iterator[message.Mes
         yield bad_request(error.findings)
     if row.retry:
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromTimedelta(getattr(error, "retry_after", None) or timedelta(seconds=1))
+        after = getattr(error, "retry_after", None)
+        retry.retry_delay.FromTimedelta(timedelta(seconds=1) if after is None else after)
         yield retry
     if job:
         yield error_details_pb2.ResourceInfo(resource_type="gleaner.v1.Job", resource_name=job)

@@ -70,7 +70,6 @@ async def main(settings: ApiSettings) -> None:
         )
         figures = Figures(backlogs.latest, LagRepository(database).read, settings.queue_metrics_interval)
         offers = Offers(workers, settings.channels)
-        places = Places(settings.grpc)
         check = RequestCheck(
             DocumentCheck(reader),
             extractors=settings.extractor_names,
@@ -86,7 +85,7 @@ async def main(settings: ApiSettings) -> None:
                 check=check,
                 tailer=tailer,
                 offers=offers,
-                places=places,
+                answers=Places(settings.max_result_rpcs, settings.grpc.admission_wait, settings.grpc.call_limit),
                 longest=settings.stream_limit,
             ),
             ExtractionServicer(check=check, workers=workers),
@@ -98,7 +97,6 @@ async def main(settings: ApiSettings) -> None:
             ),
             ScalerServicer(backlogs, longest=settings.stream_limit),
             VersionServicer(extractors=settings.extractor_names),
-            places=places,
             heavy={SUBMIT, BATCH_SUBMIT, EXTRACT, VALIDATE},
             limits={
                 EXTRACT: settings.sync_limit,

@@ -43,8 +43,14 @@ class ApiSettings(BaseSettings):
         validation_alias="GLEANER_SYNC_LIMIT_S",
         description="Longest a synchronous extraction may take.",
     )
+    max_result_rpcs: int = Field(
+        default=4,
+        ge=1,
+        description="Results and lists that are read and sent at the same time; others wait. Bounds memory: this times"
+        " three times the largest message.",
+    )
     watch_limit: Seconds = Field(
-        default=timedelta(hours=1),
+        default=timedelta(minutes=10),
         validation_alias="GLEANER_WATCH_LIMIT_S",
         description="Longest a WatchJob or SubscribeEvents stream lasts before it has to be taken up again; never"
         " longer than GLEANER_MAX_CONNECTION_AGE_S.",

@@ -122,7 +122,8 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """Lists jobs, newest first. Errors: INVALID_ARGUMENT for a page token that does not fit the filter.
+        """Lists jobs, newest first. Errors: INVALID_ARGUMENT for a page token that does not fit the filter;
+        RESOURCE_EXHAUSTED, with RetryInfo, while too many results and lists are being sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,8 +169,8 @@ class JobServiceServicer:
         call waits for it.
 
         Errors: NOT_FOUND; FAILED_PRECONDITION if there is no result (yet): RESULT_NOT_READY with
-        RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; UNAVAILABLE if the server drains while
-        the call waits.
+        RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; RESOURCE_EXHAUSTED, with RetryInfo, while
+        too many results are being sent; UNAVAILABLE if the server drains while the call waits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,7 +56,9 @@ class JobServiceStub:
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.GetJobResponse]
     """Returns a job as it is now. Errors: NOT_FOUND."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]
-    """Lists jobs, newest first. Errors: INVALID_ARGUMENT for a page token that does not fit the filter."""
+    """Lists jobs, newest first. Errors: INVALID_ARGUMENT for a page token that does not fit the filter;
+    RESOURCE_EXHAUSTED, with RetryInfo, while too many results and lists are being sent.
+    """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.CancelJobResponse]
     """Cancels a job. One that is being run is cancelled only with `allow_running`; its worker learns
     of it at its next heartbeat, and nothing it still does is stored. Cancelling a job whose values
@@ -85,8 +87,8 @@ class JobServiceStub:
     call waits for it.
 
     Errors: NOT_FOUND; FAILED_PRECONDITION if there is no result (yet): RESULT_NOT_READY with
-    RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; UNAVAILABLE if the server drains while
-    the call waits.
+    RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; RESOURCE_EXHAUSTED, with RetryInfo, while
+    too many results are being sent; UNAVAILABLE if the server drains while the call waits.
     """
     WatchJob: _grpc.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]
     """Streams a job's changes: first the job as it is, then one message for each move, until the move
@@ -125,7 +127,9 @@ class JobServiceAsyncStub(JobServiceStub):
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.GetJobResponse]  # type: ignore[assignment]
     """Returns a job as it is now. Errors: NOT_FOUND."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]  # type: ignore[assignment]
-    """Lists jobs, newest first. Errors: INVALID_ARGUMENT for a page token that does not fit the filter."""
+    """Lists jobs, newest first. Errors: INVALID_ARGUMENT for a page token that does not fit the filter;
+    RESOURCE_EXHAUSTED, with RetryInfo, while too many results and lists are being sent.
+    """
     CancelJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.CancelJobResponse]  # type: ignore[assignment]
     """Cancels a job. One that is being run is cancelled only with `allow_running`; its worker learns
     of it at its next heartbeat, and nothing it still does is stored. Cancelling a job whose values
@@ -154,8 +158,8 @@ class JobServiceAsyncStub(JobServiceStub):
     call waits for it.
 
     Errors: NOT_FOUND; FAILED_PRECONDITION if there is no result (yet): RESULT_NOT_READY with
-    RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; UNAVAILABLE if the server drains while
-    the call waits.
+    RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; RESOURCE_EXHAUSTED, with RetryInfo, while
+    too many results are being sent; UNAVAILABLE if the server drains while the call waits.
     """
     WatchJob: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Streams a job's changes: first the job as it is, then one message for each move, until the move
@@ -215,7 +219,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.ListJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.ListJobsResponse, _abc.Awaitable[_jobs_pb2.ListJobsResponse]]:
-        """Lists jobs, newest first. Errors: INVALID_ARGUMENT for a page token that does not fit the filter."""
+        """Lists jobs, newest first. Errors: INVALID_ARGUMENT for a page token that does not fit the filter;
+        RESOURCE_EXHAUSTED, with RetryInfo, while too many results and lists are being sent.
+        """
 
     @_abc_1.abstractmethod
     def CancelJob(
@@ -268,8 +274,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         call waits for it.
 
         Errors: NOT_FOUND; FAILED_PRECONDITION if there is no result (yet): RESULT_NOT_READY with
-        RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; UNAVAILABLE if the server drains while
-        the call waits.
+        RetryInfo, or JOB_FAILED or JOB_CANCELLED with the reason; RESOURCE_EXHAUSTED, with RetryInfo, while
+        too many results are being sent; UNAVAILABLE if the server drains while the call waits.
         """
 
     @_abc_1.abstractmethod

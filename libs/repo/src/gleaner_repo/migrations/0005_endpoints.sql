@@ -13,7 +13,7 @@ CREATE FUNCTION gleaner_limit_endpoints() RETURNS trigger LANGUAGE plpgsql AS $b
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('endpoints of ' || new.tenant_id, 0));
     IF (SELECT count(*) FROM endpoints WHERE endpoints.tenant_id = new.tenant_id) > 20 THEN
-        RAISE check_violation USING MESSAGE = 'a tenant has 20 endpoints at most';
+        RAISE check_violation USING CONSTRAINT = 'endpoints_limit', MESSAGE = 'a tenant has 20 endpoints at most';
     END IF;
     RETURN NULL;
 END

@@ -59,11 +59,11 @@ class JobServicer(JobServiceServicer):
         check: RequestCheck,
         tailer: Tailer,
         offers: Offers,
-        places: Places,
+        answers: Places,
         longest: timedelta,
     ) -> None:
         self._jobs = jobs
-        self._places = places
+        self._answers = answers
         self._longest_s = longest.total_seconds()
         self._submission = submission
         self._check = check
@@ -91,7 +91,7 @@ class JobServicer(JobServiceServicer):
         """A page of jobs."""
         size = request.page_size or _PAGE_SIZE
         below = paging.position(request, tenant(context))
-        await self._places.take()
+        await self._answers.take()
         page, more = await self._page(tenant(context), _filter(request), NEWEST if below is None else below[0], size)
         token = paging.next_token(request, tenant(context), page[-1].id) if more else ""
         return pb.ListJobsResponse(jobs=[messages.job(job) for job in page], next_page_token=token)
@@ -145,7 +145,7 @@ class JobServicer(JobServiceServicer):
         job = await self._found(tenant_id, job_id)
         if (seconds := request.wait_timeout.ToTimedelta().total_seconds()) and not _has_come(job, request.wait_for):
             await self._wait(job, request.wait_for, seconds)
-        await self._places.take()
+        await self._answers.take()
         job, result = await self._result(tenant_id, job_id)
         if result is None:
             raise _why_none(job)
@@ -157,7 +157,7 @@ class JobServicer(JobServiceServicer):
         yield pb.WatchJobResponse(job=messages.job(job))
         if job.over and not await self._jobs.events_of({job.id: max(request.after_seq, job.seq - 1)}):
             return  # all was seen, or its events are not kept any more
-        now = job.seq
+        now, seen = job.seq, request.after_seq
         clock = asyncio.get_running_loop().time
         until = clock() + self._longest_s
         async with self._tailer.following(job.id, request.after_seq) as moves:
@@ -168,13 +168,13 @@ class JobServicer(JobServiceServicer):
                     async with asyncio.timeout(min(left, _SIGN_OF_LIFE_S)):
                         event = await moves.next()
                 except TimeoutError:
-                    if await self._was_seen_to_its_end(job, moves.after):
+                    if await self._was_seen_to_its_end(job, seen):
                         return
                     yield pb.WatchJobResponse()
                     continue
                 if event is None:
                     raise Draining
-                job = messages.after(job, event)
+                job, seen = messages.after(job, event), event.seq
                 yield pb.WatchJobResponse(job=messages.job(job), event=messages.event(event))
                 if event.final and event.seq >= now:
                     return

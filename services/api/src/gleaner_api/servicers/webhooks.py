@@ -1,6 +1,7 @@
 """WebhookService: who is told, what was sent, and sending it again."""
 
 from collections.abc import Collection
+from functools import partial
 
 from gleaner.v1 import webhooks_pb2 as pb
 from gleaner.v1.webhooks_pb2_grpc import WebhookServiceServicer
@@ -46,7 +47,8 @@ class WebhookServicer(WebhookServiceServicer):
 
     async def GetEndpoint(self, request: pb.GetEndpointRequest, context: Context) -> pb.GetEndpointResponse:
         """The endpoint, without its secrets."""
-        found = await self._endpoints.get(tenant(context), names.endpoint_id(request.name))
+        tenant_id, endpoint_id = tenant(context), names.endpoint_id(request.name)
+        found = await patiently(lambda: self._endpoints.get(tenant_id, endpoint_id))
         if found is None:
             raise EndpointNotFound(request.name)
         return pb.GetEndpointResponse(endpoint=messages.endpoint(found))
@@ -55,9 +57,8 @@ class WebhookServicer(WebhookServiceServicer):
         """A page of endpoints, without their secrets."""
         size = request.page_size or _PAGE_SIZE
         below = paging.position(request, tenant(context))
-        found = await self._endpoints.list_page(
-            tenant(context), below=below[0] if below else NEWEST_ENDPOINT, limit=size + 1
-        )
+        start = below[0] if below else NEWEST_ENDPOINT
+        found = await patiently(lambda: self._endpoints.list_page(tenant(context), below=start, limit=size + 1))
         page = found[:size]
         token = paging.next_token(request, tenant(context), page[-1].id) if len(found) > size else ""
         return pb.ListEndpointsResponse(
@@ -90,7 +91,8 @@ class WebhookServicer(WebhookServiceServicer):
 
     async def DeleteEndpoint(self, request: pb.DeleteEndpointRequest, context: Context) -> pb.DeleteEndpointResponse:
         """Nothing: the endpoint is gone."""
-        deleted = await self._endpoints.delete(tenant(context), names.endpoint_id(request.name))
+        tenant_id, endpoint_id = tenant(context), names.endpoint_id(request.name)
+        deleted = await patiently(lambda: self._endpoints.delete(tenant_id, endpoint_id))
         if not deleted and not request.allow_missing:
             raise EndpointNotFound(request.name)
         return pb.DeleteEndpointResponse()
@@ -99,12 +101,15 @@ class WebhookServicer(WebhookServiceServicer):
         """A page of deliveries."""
         size = request.page_size or _PAGE_SIZE
         below = paging.position(request, tenant(context), ids=2)
-        found = await self._deliveries.list_page(
-            tenant(context),
-            job_id=names.job_id(request.job) if request.job else None,
-            states=frozenset(_state(state) for state in request.states),
-            below=(below[0], below[1]) if below else NEWEST,
-            limit=size + 1,
+        found = await patiently(
+            partial(
+                self._deliveries.list_page,
+                tenant(context),
+                job_id=names.job_id(request.job) if request.job else None,
+                states=frozenset(_state(state) for state in request.states),
+                below=(below[0], below[1]) if below else NEWEST,
+                limit=size + 1,
+            )
         )
         page = found[:size]
         token = ""
