@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from uuid import UUID
 
-from gleaner_repo import ClaimedJob, Finished
+from gleaner_repo import Bodies, ClaimedJob, Finished
 from gleaner_runner import EXTRACTION_MOVES, Ending, LegSettings, Runner, RunnerSettings
 
 SHORT_LEASE = timedelta(seconds=1.5)
@@ -59,7 +59,7 @@ class TestLeg:
         self.running = 0
         self.most_running = 0
 
-    async def run(self, job: ClaimedJob) -> Ending:
+    async def run(self, job: ClaimedJob, bodies: Bodies) -> Ending:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         self.started.put_nowait(job)

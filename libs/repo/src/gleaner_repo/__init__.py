@@ -28,6 +28,7 @@ from gleaner_repo.lag import Lag, LagRepository
 from gleaner_repo.pool import Database, open_database
 from gleaner_repo.retention import Retention
 from gleaner_repo.rows import (
+    Bodies,
     ClaimedJob,
     Doubt,
     Event,
@@ -48,6 +49,7 @@ __all__ = [
     "Backlog",
     "BacklogRepository",
     "Batch",
+    "Bodies",
     "ClaimedDelivery",
     "ClaimedJob",
     "Content",

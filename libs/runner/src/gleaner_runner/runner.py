@@ -201,7 +201,10 @@ class Runner:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._leg.settings.run_limit.total_seconds()):
-                ending = await self._leg.run(job)
+                bodies = await self._jobs.bodies(job)
+                if bodies is None:
+                    return None
+                ending = await self._leg.run(job, bodies)
         except Unavailable:
             self._touch.silent()
             return None
