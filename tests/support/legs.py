@@ -50,8 +50,9 @@ class TestLeg:
         lease: timedelta = SHORT_LEASE,
         run_limit: timedelta = timedelta(seconds=30),
         max_attempts: int = 3,
+        max_result_bytes: int = 1000,
     ) -> None:
-        self.settings = LegSettings(lease=lease, run_limit=run_limit, max_attempts=max_attempts)
+        self.settings = LegSettings(lease, run_limit, max_attempts, max_result_bytes)
         self.work = work
         self.started: asyncio.Queue[ClaimedJob] = asyncio.Queue()
         self.stopped: asyncio.Queue[UUID] = asyncio.Queue()

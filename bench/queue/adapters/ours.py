@@ -34,6 +34,7 @@ LEASE = timedelta(seconds=15)
 WATERMARK_MARGIN = timedelta(seconds=5)
 FULL_LOOK_S = 1.0
 MOST_UNDER_WAY = 256
+MEBIBYTE = 2**20
 
 
 async def main(mode: str, options: dict[str, Any]) -> None:
@@ -188,7 +189,8 @@ class NoOp:
 
 async def _as_workers_do(database: Database, options: dict[str, Any], handled: Handled) -> None:
     settings = RunnerSettings(**options.get("runner", {}))
-    leg = NoOp(handled, LegSettings(lease=LEASE, run_limit=timedelta(minutes=20), max_attempts=3))
+    limits = LegSettings(lease=LEASE, run_limit=timedelta(minutes=20), max_attempts=3, max_result_bytes=MEBIBYTE)
+    leg = NoOp(handled, limits)
     runner = Runner(leg, JobRepository(database), Slots(settings.slots), settings)
     server = build_server(GrpcSettings(listen="127.0.0.1:0"), OfferServicer(runner))
 

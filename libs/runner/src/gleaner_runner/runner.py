@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from gleaner_core.backoff import backoff
-from gleaner_core.errors import JobError, Unavailable, WorkError, WorkTimeout
+from gleaner_core.errors import JobError, ResultTooLarge, Unavailable, WorkError, WorkTimeout
 from gleaner_repo import ClaimedJob, Doubt, Finished, JobRepository, Lease
 from gleaner_repo.coalescer import FinishCoalescer
 from gleaner_repo.jobs import EPOCH
@@ -199,24 +199,34 @@ class Runner:
     async def _outcome(self, job: ClaimedJob) -> Ending | None:
         """How the run ended; None if the database kept it from its work, which is never the job's failure."""
         began = time.monotonic()
+        limit = asyncio.timeout(self._leg.settings.run_limit.total_seconds())
         try:
-            async with asyncio.timeout(self._leg.settings.run_limit.total_seconds()):
+            async with limit:
                 bodies = await self._jobs.bodies(job)
                 if bodies is None:
                     return None
                 ending = await self._leg.run(job, bodies)
+            self._check(ending)
         except Unavailable:
             self._touch.silent()
             return None
         except Exception as error:
-            ending = self._failure(job, error)
+            # A time-out of another's making is that one's, and none that we know of.
+            late = isinstance(error, TimeoutError) and limit.expired()
+            ending = self._failure(job, self._too_late() if late else error)
         self._instruments.ran(ending.move, time.monotonic() - began, ending.how.error)
         return ending
 
+    def _too_late(self) -> WorkTimeout:
+        return WorkTimeout(f"the run took longer than {self._leg.settings.run_limit.total_seconds():g} s")
+
+    def _check(self, ending: Ending) -> None:
+        """Raises ResultTooLarge if nobody could read the result: an answer that gRPC does not send is none."""
+        size, most = len(ending.how.result or b""), self._leg.settings.max_result_bytes
+        if size > most:
+            raise ResultTooLarge(f"the result has {size} bytes, more than the {most} that an answer has room for")
+
     def _failure(self, job: ClaimedJob, error: Exception) -> Ending:
-        if isinstance(error, TimeoutError):
-            limit = self._leg.settings.run_limit.total_seconds()
-            error = WorkTimeout(f"the run took longer than {limit:g} s")
         if isinstance(error, WorkError):
             told, wait = error.job_error(), error.retry_after
             log.info("the run ended with %s", told.reason)
@@ -227,7 +237,7 @@ class Runner:
             return Ending(self._leg.moves.fail, Finished(error=told))
         base = timedelta(seconds=self._settings.retry_base_delay_s)
         cap = timedelta(seconds=self._settings.retry_max_delay_s)
-        delay = wait if wait is not None else backoff(job.attempt, base, cap)
+        delay = backoff(job.attempt, base, cap) if wait is None else min(max(wait, timedelta(0)), cap)
         return Ending(self._leg.moves.requeue, Finished(error=told, delay=delay))
 
     async def _finish(self, job: ClaimedJob, ending: Ending) -> None:

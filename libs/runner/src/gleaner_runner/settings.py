@@ -20,7 +20,9 @@ class RunnerSettings(BaseSettings):
     )
     rescue_interval_s: float = Field(default=1, gt=0, description="Shortest pause between two rescues; up to twice it.")
     retry_base_delay_s: float = Field(default=5, ge=0, description="First back-off after an error.")
-    retry_max_delay_s: float = Field(default=300, ge=0, description="Longest back-off after an error.")
+    retry_max_delay_s: float = Field(
+        default=300, ge=0, description="Longest back-off after an error, and longest Retry-After that is obeyed."
+    )
     max_lapses: int = Field(default=3, ge=1, description="Leases of a leg that may run out before it is given up.")
     run_grace_s: float = Field(
         default=25, ge=0, description="How long runs may go on after SIGTERM before they are handed back."
@@ -43,6 +45,7 @@ class LegSettings:
     lease: timedelta
     run_limit: timedelta
     max_attempts: int
+    max_result_bytes: int
 
 
 def check_lease(name: str, lease_s: float, heartbeat_s: float) -> None:

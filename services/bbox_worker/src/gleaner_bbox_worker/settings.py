@@ -65,4 +65,5 @@ class BboxWorkerSettings(BaseSettings):
             lease=timedelta(seconds=self.bbox_refine_lease_s),
             run_limit=timedelta(seconds=self.bbox_refine_timeout_s),
             max_attempts=self.bbox_refine_max_attempts,
+            max_result_bytes=self.grpc.max_result_bytes,
         )

@@ -68,6 +68,7 @@ class WorkerSettings(BaseSettings):
             lease=timedelta(seconds=self.job_run_lease_s),
             run_limit=timedelta(seconds=self.async_timeout_s),
             max_attempts=self.job_max_attempts,
+            max_result_bytes=self.grpc.max_result_bytes,
         )
 
     @property
