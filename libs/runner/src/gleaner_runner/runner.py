@@ -56,7 +56,7 @@ class Runner:
         self._more = True  # work may wait that there was no room for
         self._held_up = False  # free slots wait for runs to be ended
         self._claiming = asyncio.Lock()
-        self._doubtful = True  # a claim of nobody we know of may have been committed
+        self._doubt = asyncio.Event()  # the database may say that we hold what we do not know
         self._wake = asyncio.Event()
         self._touch = Touch(longest_silence_s=max(2 * settings.heartbeat_s, 2 * settings.poll_max_s))
         self._low, self._full_look_at = EPOCH, 0.0
@@ -78,6 +78,7 @@ class Runner:
                 for name, loop in (
                     ("renew", self._renew),
                     ("fence", self._fence),
+                    ("settle", self._settle),
                     ("rescue", self._rescue),
                     ("end", self._endings.run),
                 )
@@ -146,7 +147,7 @@ class Runner:
                     claimed = await self._claim_suspect()
             except Unavailable:
                 self._touch.silent()
-                self._doubtful = True  # it may have been committed: _settle hands back what we do not know
+                self._doubt.set()  # it may have been committed
                 return 0
             times.was_answered(len(claimed))
             self._touch.answered()
@@ -272,38 +273,41 @@ class Runner:
                 self._instruments.lost_race(ending.move)
                 log.debug("somebody else ended the run")
             return
-        self._doubtful = True
+        self._doubt.set()
 
     async def _hand_back(self, lease: Lease) -> None:
+        self._held.pop(lease, None)  # else it might be found lost meanwhile: a second cancel would interrupt this
         try:
             if await self._jobs.finish(self._leg.moves.hand_back, lease, Finished()):
                 log.info("handed back")
         except Unavailable:
             self._touch.silent()
-            self._doubtful = True
+            self._doubt.set()
 
     # Upkeep.
 
     async def _renew(self) -> None:
-        pause = self._settings.heartbeat_s
+        """Renews what is held, each heartbeat from when the last was sent, and waits for nothing else."""
+        clock = asyncio.get_running_loop().time
+        due = clock() + self._settings.heartbeat_s
         while True:
-            await asyncio.sleep(pause)
-            pause = self._settings.heartbeat_s
+            await asyncio.sleep(due - clock())
+            due = clock() + self._settings.heartbeat_s
             asked = set(self._held)  # what is claimed while the answer is under way was not asked for
+            if not asked:
+                continue
             try:
-                if asked:
-                    renewal = await self._jobs.renew(asked, self._leg.settings.lease)
-                    self._touch.answered()
-                    self._instruments.renewed(len(renewal.kept), len(renewal.lost), len(renewal.unknown))
-                    self._drop(renewal.lost - self._finishing)  # a finished job's row is gone, too
-                    if renewal.unknown:
-                        pause = self._ask_again
-                if self._doubtful:
-                    await self._settle()
+                renewal = await self._jobs.renew(asked, self._leg.settings.lease)
             except Unavailable:
                 self._touch.silent()
-                self._doubtful = True
-                pause = self._ask_again
+                self._doubt.set()
+                due = min(due, clock() + self._ask_again)
+                continue
+            self._touch.answered()
+            self._instruments.renewed(len(renewal.kept), len(renewal.lost), len(renewal.unknown))
+            self._drop(renewal.lost - self._finishing)  # a finished job's row is gone, too
+            if renewal.unknown:
+                due = min(due, clock() + self._ask_again)
 
     async def _fence(self) -> None:
         """Stops what is about to run out by our own count, however long the database takes to answer.
@@ -322,12 +326,20 @@ class Runner:
 
     async def _settle(self) -> None:
         """Hands back what the database says we hold and we do not know: claims and hand-backs whose answer was lost."""
-        async with self._claiming:  # else the claim under way would be handed back
-            unknown = await self._jobs.held_by(self.holder, self._leg.number) - set(self._held)
-            for lease in unknown:
-                await self._jobs.finish(self._leg.moves.hand_back, lease, Finished())
-            self._doubtful = False
-            self._touch.answered()
+        while True:
+            await self._doubt.wait()
+            await asyncio.sleep(self._ask_again)  # what was given up may be carried out yet
+            try:
+                async with self._claiming:  # else the claim under way would be handed back
+                    self._doubt.clear()  # before it is asked: what is in doubt from here on is asked again
+                    unknown = await self._jobs.held_by(self.holder, self._leg.number) - set(self._held)
+                    for lease in unknown:
+                        await self._jobs.finish(self._leg.moves.hand_back, lease, Finished())
+            except Unavailable:
+                self._touch.silent()
+                self._doubt.set()
+            else:
+                self._touch.answered()
 
     async def _rescue(self) -> None:
         while True:
