@@ -12,7 +12,6 @@ import pytest
 from gleaner_core.errors import DocumentDamaged, ModelThrottled, NoRoom
 from gleaner_core.states import State
 from gleaner_repo import ClaimedJob, Database, Finished, JobRepository, Lease, MovedJob, Renewal
-from gleaner_repo.moves import SUSPECT_LAPSES
 from gleaner_runner import Runner, Slots
 from support.jobs import NO_LEASE, TENANT, Events, a_job, submitted
 from support.legs import QUICK, Started, TestLeg, for_ever
@@ -204,27 +203,6 @@ async def test_a_dead_workers_jobs_are_rescued_by_the_living(
         assert {await leg.made.get() for _ in ids} == {(job_id, "mark_succeeded") for job_id in ids}
     for job_id in ids:
         assert (await events.types(job_id))[2:4] == ["job.rescued", "job.started"]
-
-
-async def test_a_job_that_lost_two_leases_runs_alone(jobs: JobRepository, started: Started) -> None:
-    async def work(job: ClaimedJob) -> bytes:
-        together[job.id] = leg.running
-        await asyncio.sleep(0.05)
-        return b""
-
-    together: dict[object, int] = {}
-    [suspect] = await submitted(jobs)
-    for claim in (jobs.mark_running, jobs.mark_running):
-        await claim(1, NO_LEASE, uuid4())
-        await jobs.rescue(base=timedelta(0), cap=timedelta(0))
-    assert (await jobs.get(TENANT, [suspect]))[suspect].lapses == SUSPECT_LAPSES
-    others = await submitted(jobs, 8)
-    leg = TestLeg(work)
-    async with asyncio.timeout(LONG), started(leg):
-        for _ in range(9):
-            await leg.made.get()
-    assert together[suspect] == 1
-    assert max(together[other] for other in others) > 1
 
 
 class LateAnswers(JobRepository):

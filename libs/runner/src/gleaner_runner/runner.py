@@ -32,6 +32,7 @@ _SHORTEST_PAUSE_S = 0.05
 _WATERMARK_MARGIN = timedelta(seconds=5)
 _FULL_LOOK_S = 1.0
 _SUSPECTS_EVERY_S = 0.5  # between jobs that come one by one, half of the looks would be for what is rare
+_READINESS = 0.25  # of a worker to make room for a suspect, at each rescue
 _LONGEST_MARGIN_S = 0.5
 _ASK_AGAIN_S = 1.0  # a lease of three heartbeats has no slack for two renewals without an answer
 
@@ -51,8 +52,6 @@ class Runner:
         self._ask_again = min(_ASK_AGAIN_S, settings.heartbeat_s)
         self._held: dict[Lease, asyncio.Task[None]] = {}
         self._finishing: set[Lease] = set()
-        self._alone: Lease | None = None
-        self._making_room = False
         self._more = True  # work may wait that there was no room for
         self._held_up = False  # free slots wait for runs to be ended
         self._claiming = asyncio.Lock()
@@ -65,9 +64,9 @@ class Runner:
         slots.on_free(self._look_on)
 
     def offer(self) -> int:
-        """There is work: look at once. Returns how many slots are free."""
+        """There is work: look at once. Returns how many slots are free for it."""
         self._wake.set()
-        return self._slots.free
+        return 0 if self._slots.emptying else self._slots.free
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run jobs until `stop` is set, then drain: no new claims, a grace period for those that run."""
@@ -107,11 +106,11 @@ class Runner:
             self._wake.clear()
             room = self._room()
             self._held_up = not room and self._slots.free > 0
-            claimed = await self._claim(room, runs) if room else 0
-            self._more = claimed == room
-            if room and claimed == room:
+            taken = await self._claim(room, runs) if room else 0
+            self._more = taken == room
+            if room and taken == room:
                 continue
-            pause = _SHORTEST_PAUSE_S if claimed else min(2 * pause, self._settings.poll_max_s)
+            pause = _SHORTEST_PAUSE_S if taken else min(2 * pause, self._settings.poll_max_s)
             with suppress(TimeoutError):
                 async with asyncio.timeout(random.uniform(0.5, 1) * pause):
                     await self._wake.wait()
@@ -123,28 +122,29 @@ class Runner:
         A slot is free when its work has stopped, before that is written down: as many ends may wait to be as there are
         slots.
         """
-        if self._alone or (self._making_room and self._held):
+        if self._slots.emptying and self._busy:
             return 0
         return self._slots.reserve(2 * self._slots.size - len(self._held))
 
+    @property
+    def _busy(self) -> bool:
+        """Whether anything is worked on here, or its end is being written."""
+        return bool(self._held) or self._slots.free < self._slots.size
+
     async def _claim(self, room: int, runs: asyncio.TaskGroup) -> int:
-        """Claims up to `room` jobs, in slots that are reserved, and starts them; returns how many."""
-        started = 0
+        """Claims up to `room` jobs, in slots that are reserved, and starts them; returns how many slots they take."""
+        taken = 0
         try:
-            started = await self._claim_and_start(room, runs)
+            taken = await self._claim_and_start(room, runs)
         finally:
-            self._slots.settle(started)
-        return started
+            self._slots.settle(taken)
+        return taken
 
     async def _claim_and_start(self, room: int, runs: asyncio.TaskGroup) -> int:
         async with self._claiming:
             times = ClaimTimes()
             try:
-                claimed = await self._claim_suspect() if self._making_room and not self._held else []
-                claimed = claimed or await self._claim_due(room)
-                if not claimed and not self._held and self._suspects_at <= time.monotonic():
-                    self._suspects_at = time.monotonic() + _SUSPECTS_EVERY_S
-                    claimed = await self._claim_suspect()
+                claimed = await self._claim_some(room)
             except Unavailable:
                 self._touch.silent()
                 self._doubt.set()  # it may have been committed
@@ -154,9 +154,24 @@ class Runner:
             self._instruments.claimed(claimed)
             for job in claimed:
                 self._held[job.lease] = runs.create_task(self._run(job, times), name=f"run {job.id}")
-                if job.lapses >= SUSPECT_LAPSES:
-                    self._alone = job.lease
-            return len(claimed)
+            return sum(self._places(job) for job in claimed)
+
+    async def _claim_some(self, room: int) -> list[ClaimedJob]:
+        alone = room == self._slots.size and not self._held
+        if alone and self._slots.emptying:
+            suspects = await self._claim_suspect()
+            self._slots.emptying = False  # it was for this one, or another worker was faster
+            if suspects:
+                return suspects
+        claimed = await self._claim_due(room)
+        if not claimed and alone and self._suspects_at <= time.monotonic():
+            self._suspects_at = time.monotonic() + _SUSPECTS_EVERY_S
+            claimed = await self._claim_suspect()
+        return claimed
+
+    def _places(self, job: ClaimedJob) -> int:
+        """How many slots the job takes: a suspect all of them, so that nothing runs beside it."""
+        return self._slots.size if job.lapses >= SUSPECT_LAPSES else 1
 
     async def _claim_suspect(self) -> list[ClaimedJob]:
         return await self._jobs.claim(self._leg.moves.claim_suspect, 1, self._leg.settings.lease, self.holder)
@@ -180,7 +195,7 @@ class Runner:
                 try:
                     ending = await self._outcome(job)
                 finally:
-                    self._slots.give()
+                    self._slots.give(self._places(job))
                 if ending:
                     span.set_attribute("gleaner.move", ending.move)
                     await self._finish(job, ending)
@@ -192,8 +207,6 @@ class Runner:
                 raise
             finally:
                 self._held.pop(job.lease, None)
-                if self._alone == job.lease:
-                    self._alone = None
                 if self._held_up:
                     self._wake.set()
 
@@ -351,19 +364,29 @@ class Runner:
                     base=timedelta(seconds=self._settings.retry_base_delay_s),
                     cap=timedelta(seconds=self._settings.retry_max_delay_s),
                 )
-                self._making_room = (
-                    bool(self._held) and await self._jobs.suspects_due(self._leg.number) and random.random() < 0.25
-                )
+                # Who has nothing to do finds them by itself.
+                looks = self._slots.emptying or self._busy
+                suspects = looks and await self._jobs.suspects_due(self._leg.number)
             except Unavailable:
                 self._touch.silent()
                 continue
             self._touch.answered()
+            self._make_room(suspects=suspects)
             for move, jobs in rescued.items():
                 for job in jobs:
                     log.warning("%s: a lease had run out", move, extra={"job": str(job.id), "lapses": job.lapses})
             if any(rescued.values()):
                 self._instruments.rescued({move: len(jobs) for move, jobs in rescued.items()})
                 self._wake.set()
+
+    def _make_room(self, *, suspects: bool) -> None:
+        """Lets the slots get empty while suspects are due, once it was decided: a dice thrown anew each time would let
+        the next jobs in before the last run has ended. A dice at all, so that not every worker does it for one job.
+        """
+        wanted = suspects and (self._slots.emptying or random.random() < _READINESS)
+        if wanted != self._slots.emptying:
+            self._slots.emptying = wanted
+            self._wake.set()
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
