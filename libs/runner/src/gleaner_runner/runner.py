@@ -47,8 +47,8 @@ class Runner:
         self._endings = FinishCoalescer(jobs)
         self._slots = slots
         self._settings = settings
-        self._lease_s = leg.settings.lease.total_seconds()
-        self._margin_s = min(_LONGEST_MARGIN_S, self._lease_s / 10)
+        lease_s = leg.settings.lease.total_seconds()
+        self._margin_s = min(_LONGEST_MARGIN_S, lease_s / 10)
         self._ask_again = min(_ASK_AGAIN_S, settings.heartbeat_s)
         self._held: dict[Lease, asyncio.Task[None]] = {}
         self._finishing: set[Lease] = set()
@@ -57,7 +57,7 @@ class Runner:
         self._claiming = asyncio.Lock()
         self._doubt = asyncio.Event()  # the database may say that we hold what we do not know
         self._wake = asyncio.Event()
-        self._touch = Touch(longest_silence_s=max(2 * settings.heartbeat_s, 2 * settings.poll_max_s))
+        self._touch = Touch(lease_s)
         self._low, self._full_look_at = EPOCH, 0.0
         self._suspects_at = 0.0
         self._instruments = Instruments(leg.number)
@@ -357,7 +357,7 @@ class Runner:
     async def _rescue(self) -> None:
         while True:
             await asyncio.sleep(random.uniform(1, 2) * self._settings.rescue_interval_s)
-            if not self._touch.unbroken(self._lease_s):
+            if not self._touch.unbroken():
                 continue
             try:
                 rescued = await self._jobs.rescue(

@@ -55,7 +55,7 @@ class BboxWorkerSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        check_lease("GLEANER_BBOX_REFINE_LEASE_S", self.bbox_refine_lease_s, self.runner.heartbeat_s)
+        check_lease("GLEANER_BBOX_REFINE_LEASE_S", self.bbox_refine_lease_s, self.runner)
         return self
 
     @property

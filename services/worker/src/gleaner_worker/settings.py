@@ -58,7 +58,7 @@ class WorkerSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        check_lease("GLEANER_JOB_RUN_LEASE_S", self.job_run_lease_s, self.runner.heartbeat_s)
+        check_lease("GLEANER_JOB_RUN_LEASE_S", self.job_run_lease_s, self.runner)
         return self
 
     @property

@@ -50,7 +50,7 @@ class Sender:
         self._held: dict[DeliveryLease, asyncio.Task[None]] = {}
         self._finishing: set[DeliveryLease] = set()
         self._wake = asyncio.Event()
-        self._touch = Touch(longest_silence_s=2 * settings.poll_max_s + settings.lease_s / 3)
+        self._touch = Touch(settings.lease_s)
         self._circuits = Circuits(
             limit=settings.endpoint_slots, threshold=settings.breaker_failures, pause_s=settings.breaker_pause_s
         )
@@ -92,7 +92,7 @@ class Sender:
 
     async def _claim(self, room: int, sends: asyncio.TaskGroup) -> int:
         # After an outage every lease has lapsed: who has not had answers for a whole lease robs nobody.
-        rescue = self._touch.unbroken(self._settings.lease_s)
+        rescue = self._touch.unbroken()
         try:
             claimed = await self._deliveries.claim(room, self._settings.lease, self.holder, rescue=rescue)
         except Unavailable:
