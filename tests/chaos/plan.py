@@ -36,6 +36,7 @@ class Plan:
             "GLEANER_JOB_RUN_LEASE_S": f"{self.lease:g}",
             "GLEANER_BBOX_REFINE_LEASE_S": f"{self.lease:g}",
             "GLEANER_HEARTBEAT_S": f"{self.lease / 3:g}",
+            "GLEANER_POLL_MAX_S": f"{min(self.lease / 3, 2):g}",
             "GLEANER_RESCUE_INTERVAL_S": "0.5",
             "GLEANER_RETRY_BASE_DELAY_S": "0.5",
             "GLEANER_RETRY_MAX_DELAY_S": "5",
@@ -44,6 +45,7 @@ class Plan:
             "GLEANER_PARTIAL_SUCCEEDED_ORPHAN_THRESHOLD_S": "5",
             "GLEANER_WEBHOOK_LEASE_S": f"{self.lease:g}",
             "GLEANER_GROUP_LEASE_S": f"{self.lease:g}",
+            "GLEANER_WEBHOOK_POLL_MAX_S": f"{min(self.lease / 3, 2):g}",
         }
         pooled = {"GLEANER_DATABASE_POOLER": "true"} if self.pgbouncer else {}
         return (

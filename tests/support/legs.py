@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from uuid import UUID
 
-from gleaner_repo import ClaimedJob, Finished
+from gleaner_repo import Bodies, ClaimedJob, Finished
 from gleaner_runner import EXTRACTION_MOVES, Ending, LegSettings, Runner, RunnerSettings
 
 SHORT_LEASE = timedelta(seconds=1.5)
@@ -50,8 +50,9 @@ class TestLeg:
         lease: timedelta = SHORT_LEASE,
         run_limit: timedelta = timedelta(seconds=30),
         max_attempts: int = 3,
+        max_result_bytes: int = 1000,
     ) -> None:
-        self.settings = LegSettings(lease=lease, run_limit=run_limit, max_attempts=max_attempts)
+        self.settings = LegSettings(lease, run_limit, max_attempts, max_result_bytes)
         self.work = work
         self.started: asyncio.Queue[ClaimedJob] = asyncio.Queue()
         self.stopped: asyncio.Queue[UUID] = asyncio.Queue()
@@ -59,7 +60,7 @@ class TestLeg:
         self.running = 0
         self.most_running = 0
 
-    async def run(self, job: ClaimedJob) -> Ending:
+    async def run(self, job: ClaimedJob, bodies: Bodies) -> Ending:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         self.started.put_nowait(job)

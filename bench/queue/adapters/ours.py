@@ -22,7 +22,7 @@ from bench.queue.adapters.stopwatch import PAD, Handled, Submit, SubmitMany, arg
 from gleaner.internal.v1 import stored_pb2
 from gleaner.v1 import extraction_pb2, jobs_pb2, jobs_pb2_grpc, schemas_pb2
 from gleaner_core.ids import uuid7
-from gleaner_repo import ClaimedJob, Database, DatabaseSettings, Finished, JobRepository, NewJob, open_database
+from gleaner_repo import Bodies, ClaimedJob, Database, DatabaseSettings, Finished, JobRepository, NewJob, open_database
 from gleaner_repo.coalescer import SubmitCoalescer
 from gleaner_repo.jobs import EPOCH
 from gleaner_repo.migrate import migrate
@@ -34,6 +34,7 @@ LEASE = timedelta(seconds=15)
 WATERMARK_MARGIN = timedelta(seconds=5)
 FULL_LOOK_S = 1.0
 MOST_UNDER_WAY = 256
+MEBIBYTE = 2**20
 
 
 async def main(mode: str, options: dict[str, Any]) -> None:
@@ -64,14 +65,18 @@ async def _producer(database: Database, options: dict[str, Any]) -> AsyncIterato
     jobs = JobRepository(database)
     coalescer = SubmitCoalescer(jobs)
     workers = (options["offer"],) if "offer" in options else ()
-    pad = b"" if options.get("bare") else PAD.encode()
+    pad = "" if options.get("bare") else PAD
+
+    def a_request(submitted: float) -> bytes:
+        document = stored_pb2.StoredDocument(name=repr(submitted), media_type=pad)
+        return stored_pb2.StoredRequest(documents=[document]).SerializeToString()
 
     def a_job(submitted: float) -> NewJob:
         return NewJob(
             id=uuid7(),
             tenant_id="default",
             fingerprint=b"f" * 32,
-            request=b"%r %s" % (submitted, pad),
+            request=a_request(submitted),
             request_key=str(uuid7()),  # as the SDK always sends one
         )
 
@@ -103,7 +108,9 @@ def _through_api(stub: Any) -> tuple[Submit, SubmitMany]:
     asked.documents.add(name="invoice.png", content=image.getvalue())
 
     def a_request(submitted: float) -> jobs_pb2.SubmitJobRequest:
-        return jobs_pb2.SubmitJobRequest(request=asked, request_id=str(uuid4()), correlation_id=repr(submitted))
+        request = jobs_pb2.SubmitJobRequest(request=asked, request_id=str(uuid4()))
+        request.request.documents[0].name = repr(submitted)
+        return request
 
     async def submit(submitted: float) -> None:
         await stub.SubmitJob(a_request(submitted))
@@ -117,10 +124,9 @@ def _through_api(stub: Any) -> tuple[Submit, SubmitMany]:
     return submit, submit_many
 
 
-def _submitted(job: ClaimedJob) -> float:
-    if job.about:
-        return float(stored_pb2.JobAbout.FromString(job.about).correlation_id)
-    return float(job.request.split(b" ", 1)[0])
+def _submitted(request: bytes) -> float:
+    """When the job with this request was submitted, as its only document is called."""
+    return float(stored_pb2.StoredRequest.FromString(request).documents[0].name)
 
 
 # Working.
@@ -150,7 +156,8 @@ async def _pipelined(jobs: JobRepository, batch: int, handled: Handled) -> None:
                 since, full_look_at = EPOCH, time.monotonic()
             claimed = await jobs.claim("mark_running", batch, LEASE, holder, since)
             for job in claimed:
-                handled.begun(job.id, _submitted(job))
+                assert job.request is not None, "it is small"
+                handled.begun(job.id, _submitted(job.request))
             if finishing:
                 await finishing
                 finishing = None
@@ -171,8 +178,8 @@ class NoOp:
     number = 1
     moves = EXTRACTION_MOVES
 
-    async def run(self, job: ClaimedJob) -> Ending:
-        self.handled.begun(job.id, _submitted(job))
+    async def run(self, job: ClaimedJob, bodies: Bodies) -> Ending:
+        self.handled.begun(job.id, _submitted(bodies.request))
         if self.handled.sleep:
             await asyncio.sleep(self.handled.sleep)
         return Ending("mark_succeeded", Finished(result=b""))
@@ -182,7 +189,8 @@ class NoOp:
 
 async def _as_workers_do(database: Database, options: dict[str, Any], handled: Handled) -> None:
     settings = RunnerSettings(**options.get("runner", {}))
-    leg = NoOp(handled, LegSettings(lease=LEASE, run_limit=timedelta(minutes=20), max_attempts=3))
+    limits = LegSettings(lease=LEASE, run_limit=timedelta(minutes=20), max_attempts=3, max_result_bytes=MEBIBYTE)
+    leg = NoOp(handled, limits)
     runner = Runner(leg, JobRepository(database), Slots(settings.slots), settings)
     server = build_server(GrpcSettings(listen="127.0.0.1:0"), OfferServicer(runner))
 

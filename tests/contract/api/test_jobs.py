@@ -39,7 +39,9 @@ class TestSubmit:
 
     async def test_what_is_stored_is_the_request_with_its_documents_by_digest(self, api: Api) -> None:
         job = await api.submitted()
-        stored = stored_pb2.StoredRequest.FromString((await claimed(api, job)).request)
+        request = (await claimed(api, job)).request
+        assert request is not None, "it is small"
+        stored = stored_pb2.StoredRequest.FromString(request)
 
         assert stored.schema == a_submit().request.schema
         assert [len(document.sha256) for document in stored.documents] == [32]

@@ -35,6 +35,7 @@ async def environment(database_url: str, receiver: WebhookReceiver) -> AsyncIter
         "GLEANER_WEBHOOK_SECRETS": SECRET,
         "GLEANER_WEBHOOK_ALLOW_PRIVATE": "true",
         "GLEANER_WEBHOOK_LEASE_S": "1",
+        "GLEANER_WEBHOOK_POLL_MAX_S": "0.3",
     }
 
 

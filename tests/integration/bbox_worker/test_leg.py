@@ -14,7 +14,7 @@ from gleaner_bbox_worker.grounder import Grounder
 from gleaner_bbox_worker.leg import RefinementLeg
 from gleaner_bbox_worker.settings import GrounderSettings
 from gleaner_core.ids import uuid7
-from gleaner_core.states import State
+from gleaner_core.states import Refinement, State
 from gleaner_repo import Database, JobRepository, NewJob
 from gleaner_runner import LegSettings, Runner, Slots
 from support.jobs import LEASE, TENANT, Events
@@ -32,9 +32,11 @@ async def grounder() -> AsyncIterator[Grounder]:
 
 
 @asynccontextmanager
-async def refining(jobs: JobRepository, grounder: Grounder) -> AsyncIterator[None]:
+async def refining(jobs: JobRepository, grounder: Grounder, *, max_result_bytes: int = 2**20) -> AsyncIterator[None]:
     """A runner of the leg with a short lease, drained at the end of the block."""
-    settings = LegSettings(lease=SHORT_LEASE, run_limit=timedelta(seconds=LONG), max_attempts=3)
+    settings = LegSettings(
+        lease=SHORT_LEASE, run_limit=timedelta(seconds=LONG), max_attempts=3, max_result_bytes=max_result_bytes
+    )
     runner = Runner(RefinementLeg(settings=settings, grounder=grounder), jobs, Slots(1), QUICK)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -92,3 +94,17 @@ async def test_a_lost_lease_ends_the_child_within_a_second_and_the_next_job_is_d
         following = await partial(jobs, a_pack(2, pages=3))
         while (await jobs.get(TENANT, [following]))[following].state is not State.SUCCEEDED:
             await asyncio.sleep(0.05)
+
+
+async def test_boxes_that_no_answer_has_room_for_end_the_refinement_and_the_values_stay(
+    jobs: JobRepository, grounder: Grounder
+) -> None:
+    asked = a_pack(2, pages=3)
+    values = asked.result.SerializeToString()
+    job_id = await partial(jobs, asked)
+    async with asyncio.timeout(LONG), refining(jobs, grounder, max_result_bytes=len(values)):
+        while not (job := (await jobs.get(TENANT, [job_id]))[job_id]).over:
+            await asyncio.sleep(0.05)
+    assert (job.state, job.refinement) == (State.PARTIAL_SUCCEEDED, Refinement.FAILED)
+    assert job.error and job.error.reason == "RESULT_TOO_LARGE"
+    assert await jobs.result(TENANT, job_id) == values

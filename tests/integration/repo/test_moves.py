@@ -8,7 +8,7 @@ import pytest
 
 from gleaner_core.errors import JobError
 from gleaner_core.states import Refinement, State
-from gleaner_repo import Database, Doubt, Finished, JobRepository
+from gleaner_repo import Bodies, Database, Doubt, Finished, JobRepository
 from gleaner_repo.jobs import FREE_HAND_BACKS, MAX_LAPSES
 from gleaner_repo.moves import MOVES
 from support.jobs import LEASE, NO_LEASE, RESULT, TENANT, Events, a_job, refining, running, submitted
@@ -58,7 +58,7 @@ async def test_the_values_can_be_read_while_their_boxes_are_looked_for(jobs: Job
     assert await jobs.result(TENANT, claimed.id) == RESULT
 
     [refining] = await jobs.mark_bbox_refining(1, LEASE, uuid4())
-    assert (refining.result, refining.artefact) == (RESULT, b"pages")
+    assert await jobs.bodies(refining) == Bodies(b"request", RESULT, b"pages")
     assert (refining.attempt, refining.lease.token) == (1, 2), "attempts begin anew, the token does not"
     assert (await jobs.get(TENANT, [claimed.id]))[claimed.id].refinement is Refinement.RUNNING
 

@@ -34,6 +34,7 @@ HOT = dict(STATEMENTS) | {
         "lease_of",
         "get_job",
         "get_result",
+        "bodies",
         "events_of",
         "list_jobs",
         "list_jobs_in_rare_states",

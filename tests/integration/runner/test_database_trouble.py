@@ -1,13 +1,16 @@
 """The loop under fire: what it promises when answers are lost, rows are locked, and the database goes away."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 from gleaner_core.errors import Unavailable
 from gleaner_core.states import State
-from gleaner_repo import ClaimedJob, Database, Finished, JobRepository, Lease, MovedJob
+from gleaner_repo import ClaimedJob, Database, Finished, JobRepository, Lease, MovedJob, Renewal
 from gleaner_runner import Runner, Slots
 from support.jobs import TENANT, Events, submitted
 from support.legs import QUICK, Started, TestLeg, for_ever
@@ -209,6 +212,114 @@ async def test_a_database_that_keeps_a_run_from_its_work_is_not_the_jobs_failure
         "job.started",
         "job.succeeded",
     ]
+
+
+class HangingClaims(JobRepository):
+    """Claims hang once one has found something; a renewal sent by then fails, and later ones are answered."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.hanging = asyncio.Event()
+        self.let_go = asyncio.Event()
+        self.renewed: asyncio.Queue[Renewal] = asyncio.Queue()
+        self.failed = False
+
+    async def claim(self, *args: Any, **kwargs: Any) -> list[ClaimedJob]:
+        if self.hanging.is_set():
+            await self.let_go.wait()
+            raise Unavailable
+        if claimed := await super().claim(*args, **kwargs):
+            self.hanging.set()
+        return claimed
+
+    async def renew(self, leases: Iterable[Lease], lease: timedelta) -> Renewal:
+        if not self.failed:
+            self.failed = True
+            raise Unavailable
+        renewal = await super().renew(leases, lease)
+        self.renewed.put_nowait(renewal)
+        return renewal
+
+
+async def test_while_a_claim_hangs_and_something_is_in_doubt_leases_are_renewed_all_the_same(
+    jobs: JobRepository, database: Database
+) -> None:
+    leg, stop, hanging = TestLeg(for_ever), asyncio.Event(), HangingClaims(database)
+    [job_id] = await submitted(jobs)
+    async with asyncio.timeout(LONG), asyncio.TaskGroup() as group:
+        group.create_task(Runner(leg, hanging, Slots(QUICK.slots), QUICK).run(stop))
+        await leg.started.get()
+        began = time.monotonic()
+        while time.monotonic() < began + 2 * leg.settings.lease.total_seconds():
+            assert {lease.job_id for lease in (await hanging.renewed.get()).kept} == {job_id}
+        assert leg.stopped.empty()
+        hanging.let_go.set()
+        stop.set()
+
+
+class SlowRenewals(JobRepository):
+    """Takes its time to tell of a renewal; notes when each was sent."""
+
+    ANSWER_S = 0.25
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.sent: list[float] = []
+        self.enough = asyncio.Event()
+
+    async def renew(self, leases: Iterable[Lease], lease: timedelta) -> Renewal:
+        self.sent.append(time.monotonic())
+        if len(self.sent) == 5:
+            self.enough.set()
+        renewal = await super().renew(leases, lease)
+        await asyncio.sleep(self.ANSWER_S)
+        return renewal
+
+
+async def test_heartbeats_do_not_wait_for_the_answer_to_the_last_one(jobs: JobRepository, database: Database) -> None:
+    leg, stop, slow = TestLeg(for_ever), asyncio.Event(), SlowRenewals(database)
+    await submitted(jobs)
+    async with asyncio.timeout(LONG), asyncio.TaskGroup() as group:
+        group.create_task(Runner(leg, slow, Slots(QUICK.slots), QUICK).run(stop))
+        await slow.enough.wait()
+        stop.set()
+    assert min(later - sent for sent, later in pairwise(slow.sent)) < QUICK.heartbeat_s + SlowRenewals.ANSWER_S
+
+
+class SlowHandBacks(JobRepository):
+    """Renews nothing, and hands nothing back before it is told to."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.handing_back = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def renew(self, leases: Iterable[Lease], lease: timedelta) -> Renewal:
+        raise Unavailable
+
+    async def finish(self, move: str, lease: Lease, how: Finished) -> MovedJob | None:
+        if move == "hand_back":
+            self.handing_back.set()
+            await self.go_on.wait()
+        return await super().finish(move, lease, how)
+
+
+async def test_a_hand_back_goes_on_though_the_lease_runs_out_meanwhile(
+    jobs: JobRepository, database: Database, events: Events
+) -> None:
+    leg, stop, slow = TestLeg(for_ever), asyncio.Event(), SlowHandBacks(database)
+    [job_id] = await submitted(jobs)
+    impatient = QUICK.model_copy(update={"run_grace_s": 0.0})
+    async with asyncio.timeout(LONG), asyncio.TaskGroup() as group:
+        group.create_task(Runner(leg, slow, Slots(QUICK.slots), impatient).run(stop))
+        job = await leg.started.get()
+        stop.set()
+        await slow.handing_back.wait()
+        while not job.lease.lapsed():
+            await asyncio.sleep(0.02)
+        slow.go_on.set()
+    assert (await jobs.get(TENANT, [job_id]))[job_id].state is State.QUEUED
+    assert await events.types(job_id) == ["job.submitted", "job.started", "job.handed_back"]
 
 
 async def _through(jobs: JobRepository, leg: TestLeg, count: int = 30) -> None:

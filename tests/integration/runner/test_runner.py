@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from gleaner_core.errors import DocumentDamaged, ModelThrottled, NoRoom
 from gleaner_core.states import State
 from gleaner_repo import ClaimedJob, Database, Finished, JobRepository, Lease, MovedJob, Renewal
-from gleaner_repo.moves import SUSPECT_LAPSES
 from gleaner_runner import Runner, Slots
 from support.jobs import NO_LEASE, TENANT, Events, a_job, submitted
 from support.legs import QUICK, Started, TestLeg, for_ever
@@ -94,6 +95,55 @@ async def test_a_run_that_takes_too_long_is_stopped_and_told(jobs: JobRepository
     assert job.error and job.error.reason == "WORK_TIMEOUT"
 
 
+async def test_a_time_out_within_a_run_is_not_told_as_the_runs(jobs: JobRepository, started: Started) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        raise TimeoutError
+
+    [job_id] = await submitted(jobs)
+    leg = TestLeg(work, max_attempts=1)
+    async with asyncio.timeout(LONG), started(leg):
+        assert await leg.made.get() == (job_id, "mark_failed")
+    job = (await jobs.get(TENANT, [job_id]))[job_id]
+    assert job.error and (job.error.reason, job.error.retryable) == ("INTERNAL", True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"), [(timedelta(days=3650), timedelta(minutes=1)), (timedelta(days=-1), timedelta(0))]
+)
+async def test_a_providers_patience_is_kept_within_the_longest_back_off(
+    jobs: JobRepository, started: Started, asked: timedelta, kept: timedelta
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        if job.attempt == 1:
+            raise ModelThrottled("later", retry_after=asked)
+        return await for_ever(job)
+
+    [job_id] = await submitted(jobs)
+    leg = TestLeg(work)
+    async with asyncio.timeout(LONG), started(leg, QUICK.model_copy(update={"retry_max_delay_s": 60.0})):
+        first = await leg.started.get()
+        assert await leg.made.get() == (job_id, "requeue_for_retry")
+        again_at = (await jobs.get(TENANT, [job_id]))[job_id].available_at
+    assert again_at
+    assert kept <= again_at - first.started_at < kept + timedelta(seconds=LONG)
+
+
+async def test_a_result_that_no_answer_has_room_for_fails_at_once_and_is_not_stored(
+    jobs: JobRepository, started: Started
+) -> None:
+    async def work(job: ClaimedJob) -> bytes:
+        return bytes(leg.settings.max_result_bytes + (job.id == large))
+
+    large, largest = await submitted(jobs, 2)
+    leg = TestLeg(work)
+    async with asyncio.timeout(LONG), started(leg):
+        made = {await leg.made.get() for _ in range(2)}
+    assert made == {(large, "mark_failed"), (largest, "mark_succeeded")}
+    job = (await jobs.get(TENANT, [large]))[large]
+    assert job.error and job.error.reason == "RESULT_TOO_LARGE"
+    assert await jobs.result(TENANT, large) is None
+
+
 async def test_what_was_cancelled_is_stopped_at_the_next_heartbeat(
     jobs: JobRepository, events: Events, started: Started
 ) -> None:
@@ -153,27 +203,6 @@ async def test_a_dead_workers_jobs_are_rescued_by_the_living(
         assert {await leg.made.get() for _ in ids} == {(job_id, "mark_succeeded") for job_id in ids}
     for job_id in ids:
         assert (await events.types(job_id))[2:4] == ["job.rescued", "job.started"]
-
-
-async def test_a_job_that_lost_two_leases_runs_alone(jobs: JobRepository, started: Started) -> None:
-    async def work(job: ClaimedJob) -> bytes:
-        together[job.id] = leg.running
-        await asyncio.sleep(0.05)
-        return b""
-
-    together: dict[object, int] = {}
-    [suspect] = await submitted(jobs)
-    for claim in (jobs.mark_running, jobs.mark_running):
-        await claim(1, NO_LEASE, uuid4())
-        await jobs.rescue(base=timedelta(0), cap=timedelta(0))
-    assert (await jobs.get(TENANT, [suspect]))[suspect].lapses == SUSPECT_LAPSES
-    others = await submitted(jobs, 8)
-    leg = TestLeg(work)
-    async with asyncio.timeout(LONG), started(leg):
-        for _ in range(9):
-            await leg.made.get()
-    assert together[suspect] == 1
-    assert max(together[other] for other in others) > 1
 
 
 class LateAnswers(JobRepository):

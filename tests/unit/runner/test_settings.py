@@ -38,6 +38,23 @@ async def test_a_lease_shorter_than_three_heartbeats_is_refused_with_both_ways_o
     assert f"Raise {lease} to 18 or lower GLEANER_HEARTBEAT_S to 4" in told
 
 
+@pytest.mark.parametrize(
+    ("command", "pause", "lease"),
+    [
+        ("gleaner-worker", "GLEANER_POLL_MAX_S", "GLEANER_JOB_RUN_LEASE_S"),
+        ("gleaner-worker", "GLEANER_WEBHOOK_POLL_MAX_S", "GLEANER_WEBHOOK_LEASE_S"),
+        ("gleaner-bbox-worker", "GLEANER_POLL_MAX_S", "GLEANER_BBOX_REFINE_LEASE_S"),
+    ],
+)
+async def test_looks_that_are_too_rare_for_the_lease_are_refused_with_both_ways_out(
+    command: str, pause: str, lease: str
+) -> None:
+    told = await refusal(command, **{pause: "20", lease: "30"})
+
+    assert f"{lease} is 30 s, less than twice the pause of 20 s between two looks" in told
+    assert f"Raise {lease} to 40 or lower {pause} to 15" in told
+
+
 async def test_a_first_back_off_that_is_longer_than_the_longest_is_refused() -> None:
     told = await refusal("gleaner-worker", GLEANER_RETRY_BASE_DELAY_S="10", GLEANER_RETRY_MAX_DELAY_S="5")
 

@@ -183,12 +183,15 @@ async def test_the_providers_errors_become_ours_and_nothing_is_tried_again(
     assert len(server.requests) == 1
 
 
-async def test_the_providers_patience_is_kept() -> None:
-    async with openai_server(Reply(status=429, headers={"Retry-After": "7"})) as server:
+@pytest.mark.parametrize(
+    ("asked", "kept"), [("7", timedelta(seconds=7)), ("99999999999999", timedelta(days=1)), ("-7", None), ("nan", None)]
+)
+async def test_the_providers_patience_is_kept_and_no_more_than_a_day_of_it(asked: str, kept: timedelta | None) -> None:
+    async with openai_server(Reply(status=429, headers={"Retry-After": asked})) as server:
         with pytest.raises(ModelThrottled) as caught:
             await ask(server)
 
-    assert caught.value.retry_after == timedelta(seconds=7)
+    assert caught.value.retry_after == kept
 
 
 async def test_a_provider_that_takes_too_long_is_unavailable() -> None:

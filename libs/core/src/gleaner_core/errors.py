@@ -26,7 +26,7 @@ GleanerError
     ├── DocumentError     permanent: the document is what it is
     │   ├── DocumentEmpty, DocumentGone, DocumentUnsupported, DocumentMismatch, DocumentDamaged, DocumentEncrypted
     │   └── DocumentTooLarge, TooManyPages
-    ├── ModelRefused, ModelRejected, ModelUnknown    permanent
+    ├── ModelRefused, ModelRejected, ModelUnknown, ResultTooLarge    permanent
     └── ModelThrottled, ModelUnavailable, WorkTimeout, ChildDied    retryable
 
 A lost race is no error: it is the value None.
@@ -312,6 +312,12 @@ class ModelUnknown(WorkError):
     """No such extractor or model is set up."""
 
     reason = "MODEL_UNKNOWN"
+
+
+class ResultTooLarge(WorkError):
+    """What was found is more than an answer has room for."""
+
+    reason = "RESULT_TOO_LARGE"
 
 
 class ModelThrottled(WorkError):

@@ -29,6 +29,7 @@ from gleaner_repo.lag import Lag, LagRepository
 from gleaner_repo.pool import FAILURES, Database, open_database
 from gleaner_repo.retention import Retention
 from gleaner_repo.rows import (
+    Bodies,
     ClaimedJob,
     Doubt,
     Event,
@@ -50,6 +51,7 @@ __all__ = [
     "Backlog",
     "BacklogRepository",
     "Batch",
+    "Bodies",
     "ClaimedDelivery",
     "ClaimedJob",
     "Content",

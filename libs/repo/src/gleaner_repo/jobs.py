@@ -15,6 +15,7 @@ from gleaner_repo import moves, records, sql
 from gleaner_repo.moves import EXTRACTION, MOVES, REFINEMENT
 from gleaner_repo.pool import Database
 from gleaner_repo.rows import (
+    Bodies,
     ClaimedJob,
     Doubt,
     Event,
@@ -61,6 +62,7 @@ _DELETE = sql.read("delete_job")
 _RENEW = sql.read("renew")
 _HELD_BY = sql.read("held_by")
 _LEASE_OF = sql.read("lease_of")
+_BODIES = sql.read("bodies")
 _GET = sql.read("get_job")
 _GET_RESULT = sql.read("get_result")
 _LIST = sql.read("list_jobs")
@@ -275,6 +277,16 @@ class JobRepository:
         rows = await self._database.fetch(STATEMENTS[move], limit, lease, MOVES[move].leg, holder, low)
         claimed = [records.claimed(MOVES[move], row, sent + lease.total_seconds()) for row in rows]
         return sorted(claimed, key=lambda job: job.available_at)
+
+    async def bodies(self, job: ClaimedJob) -> Bodies | None:
+        """What a run of the job works on; None if the job was cancelled, and deleted, since it was claimed.
+
+        Asks the database for what did not come with the claim, by a statement that holds nothing: see `moves.offered`.
+        """
+        if job.request is not None:
+            return Bodies(job.request)
+        row = await self._database.fetchrow(_BODIES, job.tenant_id, job.id)
+        return None if row is None else Bodies(row["request"], row["result"], row["artefact"])
 
     async def finish(self, move: str, lease: Lease, how: Finished) -> MovedJob | None:
         """Makes one of a holder's moves. Returns None if the lease is lost; safe to repeat (see `doubt`)."""

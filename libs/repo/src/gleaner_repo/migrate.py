@@ -25,6 +25,7 @@ _ROLE_SETTINGS = {
     "idle_in_transaction_session_timeout": "5s",
     "lock_timeout": "2s",
     "statement_timeout": "8s",  # sooner than who waits gives up the connection (GLEANER_DATABASE_TIMEOUT_S)
+    "tcp_user_timeout": "10s",  # the server waits for whoever does not take its answer, and that no other one ends
     "jit": "off",
     "enable_seqscan": "off",  # a plan made while a table was empty would read all of it once it is full
     "plan_cache_mode": "force_generic_plan",  # what the tests explain, and no planning at each call

@@ -29,6 +29,10 @@ EXTRACTION, REFINEMENT = 1, 2
 SUSPECT_LAPSES = 2
 """From this many lapses on a job runs alone in its worker process. Stands in an index predicate too (0001)."""
 
+SMALL_REQUEST = 8 * 1024
+"""Bytes of a request up to which it comes with the claim: as many as a worker claims at once fit into the buffers of a
+connection (docs/adr/0013-what-a-claim-returns.md)."""
+
 EVENT_TYPES = {
     "job.submitted": 1,
     "job.started": 2,
@@ -179,18 +183,16 @@ def offered(move: Move) -> str:
     """Make `move` for up to $1 jobs that the queue offers, the oldest; in no order.
 
     $2 interval: the lease. $3 smallint: the leg. $4 uuid: the holder. $5 timestamptz: skip what waits longer than this
-    (a low watermark; -infinity for a full look). Index: queue_claim_idx, or queue_suspect_idx. Trap: without
-    MATERIALIZED the planner may run the pick again and exceed the limit.
+    (a low watermark; -infinity for a full look). Index: queue_claim_idx, or queue_suspect_idx. Traps: without
+    MATERIALIZED the planner may run the pick again and exceed the limit; and a statement commits once its answer is
+    sent, so that a large one, to a worker that has stopped reading, would keep the jobs from everybody and hold up the
+    log. Hence no bodies but small requests: `bodies.sql` reads the others.
     """
-    extracted = """
-LEFT JOIN LATERAL (
-    SELECT outcomes.result, outcomes.artefact
-    FROM outcomes
-    WHERE outcomes.job_id = moved.id AND outcomes.result IS NOT NULL
-    ORDER BY outcomes.seq DESC
-    LIMIT 1
-) AS extracted ON true"""
-    on_leg_2 = move.leg == REFINEMENT
+    request = (
+        f"CASE WHEN octet_length(jobs.request) <= {SMALL_REQUEST} THEN jobs.request END"
+        if move.leg == EXTRACTION
+        else "NULL"
+    )
     return f"""WITH chosen AS MATERIALIZED (
     SELECT queue.id
     FROM queue
@@ -200,12 +202,12 @@ LEFT JOIN LATERAL (
     FOR UPDATE SKIP LOCKED
 ),
 {_tail(move, returning=_CLAIMED)}
-SELECT moved.id, moved.lease_token, moved.tenant_id, moved.series, moved.seq, moved.attempt, moved.lapses, jobs.request,
-    jobs.about, jobs.created_at, moved.available_at, moved.started_at, jobs.trace_context{", extracted.*" if on_leg_2 else ""}
+SELECT moved.id, moved.lease_token, moved.tenant_id, moved.series, moved.seq, moved.attempt, moved.lapses,
+    jobs.created_at, moved.available_at, moved.started_at, jobs.trace_context, {request} AS request
 FROM moved
 CROSS JOIN LATERAL (
     SELECT * FROM jobs WHERE jobs.tenant_id = moved.tenant_id AND jobs.id = moved.id
-) AS jobs{extracted if on_leg_2 else ""}"""
+) AS jobs"""
 
 
 _TYPES = {"delay": "interval", "error": "jsonb", "result": "bytea", "artefact": "bytea"}

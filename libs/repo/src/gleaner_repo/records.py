@@ -9,7 +9,7 @@ import asyncpg
 from gleaner_core.errors import JobError
 from gleaner_core.states import Refinement, State
 from gleaner_repo import moves
-from gleaner_repo.moves import REFINEMENT, Move
+from gleaner_repo.moves import Move
 from gleaner_repo.rows import ClaimedJob, Event, Finished, Job, Lease, MovedJob
 
 
@@ -31,7 +31,6 @@ def moved(move: Move, row: asyncpg.Record) -> MovedJob:
 
 def claimed(move: Move, row: asyncpg.Record, expires: float) -> ClaimedJob:
     """A job that `move` has claimed; its lease runs out at `expires` of this process's clock."""
-    extracted = move.leg == REFINEMENT
     return ClaimedJob(
         lease=Lease(row["id"], row["lease_token"], expires),
         tenant_id=row["tenant_id"],
@@ -40,14 +39,11 @@ def claimed(move: Move, row: asyncpg.Record, expires: float) -> ClaimedJob:
         seq=row["seq"],
         attempt=row["attempt"],
         lapses=row["lapses"],
-        request=row["request"],
-        about=row["about"],
         created_at=row["created_at"],
         available_at=row["available_at"],
         started_at=row["started_at"],
         trace_context=row["trace_context"],
-        result=row["result"] if extracted else None,
-        artefact=row["artefact"] if extracted else None,
+        request=row["request"],
     )
 
 

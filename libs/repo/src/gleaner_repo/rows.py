@@ -61,7 +61,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job as it was claimed. `result` and `artefact` are the extraction's, for the refinement leg."""
+    """A job as it was claimed. `request` is None if it did not come with the claim: see `JobRepository.bodies`."""
 
     lease: Lease
     tenant_id: str
@@ -70,14 +70,11 @@ class ClaimedJob:
     seq: int
     attempt: int
     lapses: int
-    request: bytes
-    about: bytes
     created_at: datetime
     available_at: datetime
     started_at: datetime
     trace_context: str | None
-    result: bytes | None
-    artefact: bytes | None
+    request: bytes | None
 
     @property
     def id(self) -> UUID:
@@ -88,6 +85,15 @@ class ClaimedJob:
     def waited(self) -> timedelta:
         """How long it had been due when it was claimed, by the database's clock."""
         return self.started_at - self.available_at
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """What a run works on. `result` and `artefact` are the extraction's, for the refinement leg."""
+
+    request: bytes
+    result: bytes | None = None
+    artefact: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,11 @@ class GrpcSettings(BaseSettings):
         description="When clients are asked to connect again, and so find new replicas.",
     )
 
+    @property
+    def max_result_bytes(self) -> int:
+        """Largest result of a job: the answer with it tells of the job, too, whose metadata may take 256 KiB."""
+        return max(self.max_message_bytes - MEBIBYTE, self.max_message_bytes // 2)
+
 
 class ChannelSettings(BaseSettings):
     """How a service calls the others."""

@@ -2,7 +2,7 @@
 
 from gleaner_runner.leg import EXTRACTION_MOVES, REFINEMENT_MOVES, Ending, Leg, LegMoves
 from gleaner_runner.runner import Runner
-from gleaner_runner.settings import LegSettings, RunnerSettings, check_lease
+from gleaner_runner.settings import LegSettings, RunnerSettings, check_lease, check_pause
 from gleaner_runner.slots import Slots
 from gleaner_runner.telemetry import observe_slots
 
@@ -17,5 +17,6 @@ __all__ = [
     "RunnerSettings",
     "Slots",
     "check_lease",
+    "check_pause",
     "observe_slots",
 ]

@@ -8,10 +8,12 @@ class Touch:
 
     After an outage every lease has lapsed, of the healthy too: who rescued at once would rob them (100 of 200 jobs,
     when it was tried). So a worker rescues only after a whole lease of answers, in which everybody else could renew.
+    A silence of half a lease is no gap yet: others' leases, of three heartbeats, had two thirds left when it began.
     """
 
-    def __init__(self, longest_silence_s: float) -> None:
-        self._longest_silence_s = longest_silence_s
+    def __init__(self, lease_s: float) -> None:
+        self._lease_s = lease_s
+        self._longest_silence_s = lease_s / 2
         self._since: float | None = None
         self._last = 0.0
 
@@ -26,7 +28,11 @@ class Touch:
         """The database did not answer."""
         self._since = None
 
-    def unbroken(self, seconds: float) -> bool:
-        """Whether it has answered without a gap for that long, until now."""
+    def unbroken(self) -> bool:
+        """Whether it has answered without a gap for a whole lease, until now."""
         now = time.monotonic()
-        return self._since is not None and now - self._last <= self._longest_silence_s and now - self._since >= seconds
+        return (
+            self._since is not None
+            and now - self._last <= self._longest_silence_s
+            and now - self._since >= self._lease_s
+        )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from gleaner_repo import ClaimedJob, Finished
+from gleaner_repo import Bodies, ClaimedJob, Finished
 from gleaner_runner.settings import LegSettings
 
 
@@ -41,7 +41,7 @@ class Leg(Protocol):
     def settings(self) -> LegSettings:
         """Its limits."""
 
-    async def run(self, job: ClaimedJob) -> Ending:
+    async def run(self, job: ClaimedJob, bodies: Bodies) -> Ending:
         """Works on the job. Raises WorkError if that cannot be done; may be cancelled at any time."""
 
     def won(self, job: ClaimedJob, move: str) -> None:

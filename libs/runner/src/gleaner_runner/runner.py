@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from gleaner_core.backoff import backoff
-from gleaner_core.errors import JobError, Unavailable, WorkError, WorkTimeout
+from gleaner_core.errors import JobError, ResultTooLarge, Unavailable, WorkError, WorkTimeout
 from gleaner_repo import ClaimedJob, Doubt, Finished, JobRepository, Lease
 from gleaner_repo.coalescer import FinishCoalescer
 from gleaner_repo.jobs import EPOCH
@@ -32,6 +32,7 @@ _SHORTEST_PAUSE_S = 0.05
 _WATERMARK_MARGIN = timedelta(seconds=5)
 _FULL_LOOK_S = 1.0
 _SUSPECTS_EVERY_S = 0.5  # between jobs that come one by one, half of the looks would be for what is rare
+_READINESS = 0.25  # of a worker to make room for a suspect, at each rescue
 _LONGEST_MARGIN_S = 0.5
 _ASK_AGAIN_S = 1.0  # a lease of three heartbeats has no slack for two renewals without an answer
 
@@ -46,28 +47,26 @@ class Runner:
         self._endings = FinishCoalescer(jobs)
         self._slots = slots
         self._settings = settings
-        self._lease_s = leg.settings.lease.total_seconds()
-        self._margin_s = min(_LONGEST_MARGIN_S, self._lease_s / 10)
+        lease_s = leg.settings.lease.total_seconds()
+        self._margin_s = min(_LONGEST_MARGIN_S, lease_s / 10)
         self._ask_again = min(_ASK_AGAIN_S, settings.heartbeat_s)
         self._held: dict[Lease, asyncio.Task[None]] = {}
         self._finishing: set[Lease] = set()
-        self._alone: Lease | None = None
-        self._making_room = False
         self._more = True  # work may wait that there was no room for
         self._held_up = False  # free slots wait for runs to be ended
         self._claiming = asyncio.Lock()
-        self._doubtful = True  # a claim of nobody we know of may have been committed
+        self._doubt = asyncio.Event()  # the database may say that we hold what we do not know
         self._wake = asyncio.Event()
-        self._touch = Touch(longest_silence_s=max(2 * settings.heartbeat_s, 2 * settings.poll_max_s))
+        self._touch = Touch(lease_s)
         self._low, self._full_look_at = EPOCH, 0.0
         self._suspects_at = 0.0
         self._instruments = Instruments(leg.number)
         slots.on_free(self._look_on)
 
     def offer(self) -> int:
-        """There is work: look at once. Returns how many slots are free."""
+        """There is work: look at once. Returns how many slots are free for it."""
         self._wake.set()
-        return self._slots.free
+        return 0 if self._slots.emptying else self._slots.free
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run jobs until `stop` is set, then drain: no new claims, a grace period for those that run."""
@@ -78,6 +77,7 @@ class Runner:
                 for name, loop in (
                     ("renew", self._renew),
                     ("fence", self._fence),
+                    ("settle", self._settle),
                     ("rescue", self._rescue),
                     ("end", self._endings.run),
                 )
@@ -106,11 +106,11 @@ class Runner:
             self._wake.clear()
             room = self._room()
             self._held_up = not room and self._slots.free > 0
-            claimed = await self._claim(room, runs) if room else 0
-            self._more = claimed == room
-            if room and claimed == room:
+            taken = await self._claim(room, runs) if room else 0
+            self._more = taken == room
+            if room and taken == room:
                 continue
-            pause = _SHORTEST_PAUSE_S if claimed else min(2 * pause, self._settings.poll_max_s)
+            pause = _SHORTEST_PAUSE_S if taken else min(2 * pause, self._settings.poll_max_s)
             with suppress(TimeoutError):
                 async with asyncio.timeout(random.uniform(0.5, 1) * pause):
                     await self._wake.wait()
@@ -122,40 +122,56 @@ class Runner:
         A slot is free when its work has stopped, before that is written down: as many ends may wait to be as there are
         slots.
         """
-        if self._alone or (self._making_room and self._held):
+        if self._slots.emptying and self._busy:
             return 0
         return self._slots.reserve(2 * self._slots.size - len(self._held))
 
+    @property
+    def _busy(self) -> bool:
+        """Whether anything is worked on here, or its end is being written."""
+        return bool(self._held) or self._slots.free < self._slots.size
+
     async def _claim(self, room: int, runs: asyncio.TaskGroup) -> int:
-        """Claims up to `room` jobs, in slots that are reserved, and starts them; returns how many."""
-        started = 0
+        """Claims up to `room` jobs, in slots that are reserved, and starts them; returns how many slots they take."""
+        taken = 0
         try:
-            started = await self._claim_and_start(room, runs)
+            taken = await self._claim_and_start(room, runs)
         finally:
-            self._slots.settle(started)
-        return started
+            self._slots.settle(taken)
+        return taken
 
     async def _claim_and_start(self, room: int, runs: asyncio.TaskGroup) -> int:
         async with self._claiming:
             times = ClaimTimes()
             try:
-                claimed = await self._claim_suspect() if self._making_room and not self._held else []
-                claimed = claimed or await self._claim_due(room)
-                if not claimed and not self._held and self._suspects_at <= time.monotonic():
-                    self._suspects_at = time.monotonic() + _SUSPECTS_EVERY_S
-                    claimed = await self._claim_suspect()
+                claimed = await self._claim_some(room)
             except Unavailable:
                 self._touch.silent()
-                self._doubtful = True  # it may have been committed: _settle hands back what we do not know
+                self._doubt.set()  # it may have been committed
                 return 0
             times.was_answered(len(claimed))
             self._touch.answered()
             self._instruments.claimed(claimed)
             for job in claimed:
                 self._held[job.lease] = runs.create_task(self._run(job, times), name=f"run {job.id}")
-                if job.lapses >= SUSPECT_LAPSES:
-                    self._alone = job.lease
-            return len(claimed)
+            return sum(self._places(job) for job in claimed)
+
+    async def _claim_some(self, room: int) -> list[ClaimedJob]:
+        alone = room == self._slots.size and not self._held
+        if alone and self._slots.emptying:
+            suspects = await self._claim_suspect()
+            self._slots.emptying = False  # it was for this one, or another worker was faster
+            if suspects:
+                return suspects
+        claimed = await self._claim_due(room)
+        if not claimed and alone and self._suspects_at <= time.monotonic():
+            self._suspects_at = time.monotonic() + _SUSPECTS_EVERY_S
+            claimed = await self._claim_suspect()
+        return claimed
+
+    def _places(self, job: ClaimedJob) -> int:
+        """How many slots the job takes: a suspect all of them, so that nothing runs beside it."""
+        return self._slots.size if job.lapses >= SUSPECT_LAPSES else 1
 
     async def _claim_suspect(self) -> list[ClaimedJob]:
         return await self._jobs.claim(self._leg.moves.claim_suspect, 1, self._leg.settings.lease, self.holder)
@@ -179,7 +195,7 @@ class Runner:
                 try:
                     ending = await self._outcome(job)
                 finally:
-                    self._slots.give()
+                    self._slots.give(self._places(job))
                 if ending:
                     span.set_attribute("gleaner.move", ending.move)
                     await self._finish(job, ending)
@@ -191,29 +207,40 @@ class Runner:
                 raise
             finally:
                 self._held.pop(job.lease, None)
-                if self._alone == job.lease:
-                    self._alone = None
                 if self._held_up:
                     self._wake.set()
 
     async def _outcome(self, job: ClaimedJob) -> Ending | None:
         """How the run ended; None if the database kept it from its work, which is never the job's failure."""
         began = time.monotonic()
+        limit = asyncio.timeout(self._leg.settings.run_limit.total_seconds())
         try:
-            async with asyncio.timeout(self._leg.settings.run_limit.total_seconds()):
-                ending = await self._leg.run(job)
+            async with limit:
+                bodies = await self._jobs.bodies(job)
+                if bodies is None:
+                    return None
+                ending = await self._leg.run(job, bodies)
+            self._check(ending)
         except Unavailable:
             self._touch.silent()
             return None
         except Exception as error:
-            ending = self._failure(job, error)
+            # A time-out of another's making is that one's, and none that we know of.
+            late = isinstance(error, TimeoutError) and limit.expired()
+            ending = self._failure(job, self._too_late() if late else error)
         self._instruments.ran(ending.move, time.monotonic() - began, ending.how.error)
         return ending
 
+    def _too_late(self) -> WorkTimeout:
+        return WorkTimeout(f"the run took longer than {self._leg.settings.run_limit.total_seconds():g} s")
+
+    def _check(self, ending: Ending) -> None:
+        """Raises ResultTooLarge if nobody could read the result: an answer that gRPC does not send is none."""
+        size, most = len(ending.how.result or b""), self._leg.settings.max_result_bytes
+        if size > most:
+            raise ResultTooLarge(f"the result has {size} bytes, more than the {most} that an answer has room for")
+
     def _failure(self, job: ClaimedJob, error: Exception) -> Ending:
-        if isinstance(error, TimeoutError):
-            limit = self._leg.settings.run_limit.total_seconds()
-            error = WorkTimeout(f"the run took longer than {limit:g} s")
         if isinstance(error, WorkError):
             told, wait = error.job_error(), error.retry_after
             log.info("the run ended with %s", told.reason)
@@ -224,7 +251,7 @@ class Runner:
             return Ending(self._leg.moves.fail, Finished(error=told))
         base = timedelta(seconds=self._settings.retry_base_delay_s)
         cap = timedelta(seconds=self._settings.retry_max_delay_s)
-        delay = wait if wait is not None else backoff(job.attempt, base, cap)
+        delay = backoff(job.attempt, base, cap) if wait is None else min(max(wait, timedelta(0)), cap)
         return Ending(self._leg.moves.requeue, Finished(error=told, delay=delay))
 
     async def _finish(self, job: ClaimedJob, ending: Ending) -> None:
@@ -259,38 +286,41 @@ class Runner:
                 self._instruments.lost_race(ending.move)
                 log.debug("somebody else ended the run")
             return
-        self._doubtful = True
+        self._doubt.set()
 
     async def _hand_back(self, lease: Lease) -> None:
+        self._held.pop(lease, None)  # else it might be found lost meanwhile: a second cancel would interrupt this
         try:
             if await self._jobs.finish(self._leg.moves.hand_back, lease, Finished()):
                 log.info("handed back")
         except Unavailable:
             self._touch.silent()
-            self._doubtful = True
+            self._doubt.set()
 
     # Upkeep.
 
     async def _renew(self) -> None:
-        pause = self._settings.heartbeat_s
+        """Renews what is held, each heartbeat from when the last was sent, and waits for nothing else."""
+        clock = asyncio.get_running_loop().time
+        due = clock() + self._settings.heartbeat_s
         while True:
-            await asyncio.sleep(pause)
-            pause = self._settings.heartbeat_s
+            await asyncio.sleep(due - clock())
+            due = clock() + self._settings.heartbeat_s
             asked = set(self._held)  # what is claimed while the answer is under way was not asked for
+            if not asked:
+                continue
             try:
-                if asked:
-                    renewal = await self._jobs.renew(asked, self._leg.settings.lease)
-                    self._touch.answered()
-                    self._instruments.renewed(len(renewal.kept), len(renewal.lost), len(renewal.unknown))
-                    self._drop(renewal.lost - self._finishing)  # a finished job's row is gone, too
-                    if renewal.unknown:
-                        pause = self._ask_again
-                if self._doubtful:
-                    await self._settle()
+                renewal = await self._jobs.renew(asked, self._leg.settings.lease)
             except Unavailable:
                 self._touch.silent()
-                self._doubtful = True
-                pause = self._ask_again
+                self._doubt.set()
+                due = min(due, clock() + self._ask_again)
+                continue
+            self._touch.answered()
+            self._instruments.renewed(len(renewal.kept), len(renewal.lost), len(renewal.unknown))
+            self._drop(renewal.lost - self._finishing)  # a finished job's row is gone, too
+            if renewal.unknown:
+                due = min(due, clock() + self._ask_again)
 
     async def _fence(self) -> None:
         """Stops what is about to run out by our own count, however long the database takes to answer.
@@ -309,36 +339,54 @@ class Runner:
 
     async def _settle(self) -> None:
         """Hands back what the database says we hold and we do not know: claims and hand-backs whose answer was lost."""
-        async with self._claiming:  # else the claim under way would be handed back
-            unknown = await self._jobs.held_by(self.holder, self._leg.number) - set(self._held)
-            for lease in unknown:
-                await self._jobs.finish(self._leg.moves.hand_back, lease, Finished())
-            self._doubtful = False
-            self._touch.answered()
+        while True:
+            await self._doubt.wait()
+            await asyncio.sleep(self._ask_again)  # what was given up may be carried out yet
+            try:
+                async with self._claiming:  # else the claim under way would be handed back
+                    self._doubt.clear()  # before it is asked: what is in doubt from here on is asked again
+                    unknown = await self._jobs.held_by(self.holder, self._leg.number) - set(self._held)
+                    for lease in unknown:
+                        await self._jobs.finish(self._leg.moves.hand_back, lease, Finished())
+            except Unavailable:
+                self._touch.silent()
+                self._doubt.set()
+            else:
+                self._touch.answered()
 
     async def _rescue(self) -> None:
         while True:
             await asyncio.sleep(random.uniform(1, 2) * self._settings.rescue_interval_s)
-            if not self._touch.unbroken(self._lease_s):
+            if not self._touch.unbroken():
                 continue
             try:
                 rescued = await self._jobs.rescue(
                     base=timedelta(seconds=self._settings.retry_base_delay_s),
                     cap=timedelta(seconds=self._settings.retry_max_delay_s),
                 )
-                self._making_room = (
-                    bool(self._held) and await self._jobs.suspects_due(self._leg.number) and random.random() < 0.25
-                )
+                # Who has nothing to do finds them by itself.
+                looks = self._slots.emptying or self._busy
+                suspects = looks and await self._jobs.suspects_due(self._leg.number)
             except Unavailable:
                 self._touch.silent()
                 continue
             self._touch.answered()
+            self._make_room(suspects=suspects)
             for move, jobs in rescued.items():
                 for job in jobs:
                     log.warning("%s: a lease had run out", move, extra={"job": str(job.id), "lapses": job.lapses})
             if any(rescued.values()):
                 self._instruments.rescued({move: len(jobs) for move, jobs in rescued.items()})
                 self._wake.set()
+
+    def _make_room(self, *, suspects: bool) -> None:
+        """Lets the slots get empty while suspects are due, once it was decided: a dice thrown anew each time would let
+        the next jobs in before the last run has ended. A dice at all, so that not every worker does it for one job.
+        """
+        wanted = suspects and (self._slots.emptying or random.random() < _READINESS)
+        if wanted != self._slots.emptying:
+            self._slots.emptying = wanted
+            self._wake.set()
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()

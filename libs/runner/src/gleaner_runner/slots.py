@@ -11,13 +11,14 @@ class Slots:
     """A fixed number of places, shared by claimed jobs and synchronous calls.
 
     A claim reserves the places that it asks for: a synchronous call that comes while the answer is under way takes
-    none of them.
+    none of them. Work that must be alone takes all places; for its sake they are kept free as others leave them.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._taken = 0
         self._reserved = 0
+        self._emptying = False
         self._freed = asyncio.Event()
         self._on_free: list[Callable[[], None]] = []
 
@@ -29,6 +30,16 @@ class Slots:
     def on_free(self, call: Callable[[], None]) -> None:
         """Has `call` called whenever a place gets free."""
         self._on_free.append(call)
+
+    @property
+    def emptying(self) -> bool:
+        """Whether places that get free are kept for work that needs all of them."""
+        return self._emptying
+
+    @emptying.setter
+    def emptying(self, wanted: bool) -> None:
+        self._emptying = wanted
+        self._tell()
 
     def reserve(self, most: int) -> int:
         """Keeps free places for a claim, and returns how many; `settle` must follow, before the next."""
@@ -43,9 +54,9 @@ class Slots:
         self._reserved = 0
         self._tell()
 
-    def give(self) -> None:
-        """Gives a place back."""
-        self._taken -= 1
+    def give(self, places: int = 1) -> None:
+        """Gives places back."""
+        self._taken -= places
         self._tell()
         for call in self._on_free:
             call()
@@ -55,7 +66,7 @@ class Slots:
         """A place for the time of the block; raises NoRoom if none gets free within a moment."""
         try:
             async with asyncio.timeout(patience_s):
-                while self.free <= self._reserved:
+                while self._emptying or self.free <= self._reserved:
                     await self._freed.wait()
         except TimeoutError:
             raise NoRoom from None

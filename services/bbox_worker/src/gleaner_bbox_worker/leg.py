@@ -3,7 +3,7 @@
 from gleaner.internal.v1 import pages_pb2, stored_pb2
 from gleaner.v1 import results_pb2
 from gleaner_bbox_worker.grounder import Grounder
-from gleaner_repo import ClaimedJob, Finished
+from gleaner_repo import Bodies, ClaimedJob, Finished
 from gleaner_repo.moves import REFINEMENT
 from gleaner_runner import REFINEMENT_MOVES, Ending, LegSettings
 
@@ -18,14 +18,14 @@ class RefinementLeg:
         self.settings = settings
         self._grounder = grounder
 
-    async def run(self, job: ClaimedJob) -> Ending:
+    async def run(self, job: ClaimedJob, bodies: Bodies) -> Ending:
         """SUCCEEDED, with every value located on its page or told not to be there."""
-        assert job.result is not None, "a job in this leg has a result"
-        assert job.artefact is not None, "the extraction stored its pages"
+        # The move that brings a job to this leg writes both; whatever ends a refinement without boxes leaves them.
+        assert bodies.result is not None and bodies.artefact is not None
         grounded = await self._grounder.ground(
-            results_pb2.ExtractionResult.FromString(job.result),
-            stored_pb2.StoredRequest.FromString(job.request).schema,
-            pages_pb2.ReadDocuments.FromString(job.artefact),
+            results_pb2.ExtractionResult.FromString(bodies.result),
+            stored_pb2.StoredRequest.FromString(bodies.request).schema,
+            pages_pb2.ReadDocuments.FromString(bodies.artefact),
         )
         return Ending("mark_bbox_refined", Finished(result=grounded.SerializeToString()))
 

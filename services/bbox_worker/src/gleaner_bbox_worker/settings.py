@@ -55,7 +55,7 @@ class BboxWorkerSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        check_lease("GLEANER_BBOX_REFINE_LEASE_S", self.bbox_refine_lease_s, self.runner.heartbeat_s)
+        check_lease("GLEANER_BBOX_REFINE_LEASE_S", self.bbox_refine_lease_s, self.runner)
         return self
 
     @property
@@ -65,4 +65,5 @@ class BboxWorkerSettings(BaseSettings):
             lease=timedelta(seconds=self.bbox_refine_lease_s),
             run_limit=timedelta(seconds=self.bbox_refine_timeout_s),
             max_attempts=self.bbox_refine_max_attempts,
+            max_result_bytes=self.grpc.max_result_bytes,
         )

@@ -6,7 +6,7 @@ from gleaner.internal.v1 import stored_pb2
 from gleaner.v1 import documents_pb2, extraction_pb2
 from gleaner_core.errors import DocumentGone
 from gleaner_documents import artefact
-from gleaner_repo import ClaimedJob, DocumentRepository, Finished
+from gleaner_repo import Bodies, ClaimedJob, DocumentRepository, Finished
 from gleaner_repo.moves import CALLBACK_EVENTS, EXTRACTION, MOVES
 from gleaner_rpc import Offers
 from gleaner_runner import EXTRACTION_MOVES, Ending, LegSettings
@@ -36,9 +36,9 @@ class ExtractionLeg:
         self._refiners = refiners
         self._webhooks = webhooks
 
-    async def run(self, job: ClaimedJob) -> Ending:
+    async def run(self, job: ClaimedJob, bodies: Bodies) -> Ending:
         """SUCCEEDED, or PARTIAL_SUCCEEDED with the pages for whoever looks for the boxes."""
-        stored = stored_pb2.StoredRequest.FromString(job.request)
+        stored = stored_pb2.StoredRequest.FromString(bodies.request)
         sources = [self._source(job.tenant_id, document) for document in stored.documents]
         extracted = await self._pipeline.run(sources, _request(stored), max_pages=self._max_pages)
         result = extracted.result.SerializeToString()

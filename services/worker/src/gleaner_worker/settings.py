@@ -58,7 +58,7 @@ class WorkerSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        check_lease("GLEANER_JOB_RUN_LEASE_S", self.job_run_lease_s, self.runner.heartbeat_s)
+        check_lease("GLEANER_JOB_RUN_LEASE_S", self.job_run_lease_s, self.runner)
         return self
 
     @property
@@ -68,6 +68,7 @@ class WorkerSettings(BaseSettings):
             lease=timedelta(seconds=self.job_run_lease_s),
             run_limit=timedelta(seconds=self.async_timeout_s),
             max_attempts=self.job_max_attempts,
+            max_result_bytes=self.grpc.max_result_bytes,
         )
 
     @property

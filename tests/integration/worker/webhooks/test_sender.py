@@ -547,7 +547,7 @@ async def test_what_does_not_finish_in_time_is_handed_back_with_its_attempt(suit
 
 
 async def test_a_sender_that_was_woken_looks_at_once(suite: Suite) -> None:
-    async with suite.sender(poll_max_s=60) as sender:
+    async with suite.sender(poll_max_s=60, lease_s=120) as sender:
         await asyncio.wait_for(suite.failed(), 5)
         sender.wake()
         await suite.receiver.received(5)

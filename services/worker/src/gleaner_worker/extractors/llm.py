@@ -31,6 +31,7 @@ from gleaner_worker.settings import ModelSettings
 
 MAX_FIELDS = 100  # asked for in one call
 MAX_CHARACTERS = 120_000  # of pages in one call
+_LONGEST_PATIENCE_S = 86_400  # a duration has room for no more than some header may ask for
 
 _INSTRUCTIONS = """\
 You extract fields from a document. The user's message is JSON: what kind of document it is, and its pages, each with
@@ -194,4 +195,4 @@ def _translated() -> Iterator[None]:
 
 
 def _patience(error: exceptions.ModelAPIError) -> timedelta | None:
-    return None if error.retry_after is None else timedelta(seconds=error.retry_after)
+    return None if error.retry_after is None else timedelta(seconds=min(error.retry_after, _LONGEST_PATIENCE_S))

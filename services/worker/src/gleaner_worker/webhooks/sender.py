@@ -57,7 +57,7 @@ class Sender:
         self._finishing: set[DeliveryLease] = set()
         self._doubtful: UUID | None = None  # a claim that may have been committed, though nobody told us
         self._wake = asyncio.Event()
-        self._touch = Touch(longest_silence_s=2 * settings.poll_max_s + settings.lease_s / 3)
+        self._touch = Touch(settings.lease_s)
         self._circuits = Circuits(
             limit=settings.endpoint_slots,
             tenant_limit=settings.tenant_slots,
@@ -102,7 +102,7 @@ class Sender:
 
     async def _claim(self, room: int, sends: asyncio.TaskGroup) -> int:
         # After an outage every lease has lapsed: who has not had answers for a whole lease robs nobody.
-        rescue = self._touch.unbroken(self._settings.lease_s)
+        rescue = self._touch.unbroken()
         try:
             if self._doubtful:
                 await self._deliveries.unclaim(self._doubtful)

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gleaner_runner import check_pause
 from gleaner_worker.webhooks.signing import check_secret
 
 
@@ -50,7 +51,9 @@ class WebhookSettings(BaseSettings):
         default=30, gt=0, description="How long a host is left alone at first; twice as long each time, to 5 minutes."
     )
     lease_s: float = Field(default=15, gt=0, description="Lease of a delivery that is being sent.")
-    poll_max_s: float = Field(default=2, gt=0, description="Longest pause between two looks for due deliveries.")
+    poll_max_s: float = Field(
+        default=2, gt=0, description="Longest pause between two looks for due deliveries; at most half of the lease."
+    )
     result_max_bytes: int = Field(
         default=262_144, ge=0, le=1_048_576, description="Largest result, in bytes of JSON, that a webhook carries."
     )
@@ -59,6 +62,7 @@ class WebhookSettings(BaseSettings):
     def _fits(self) -> Self:
         for secret in self.signing_secrets:
             check_secret(secret)
+        check_pause("GLEANER_WEBHOOK_POLL_MAX_S", self.poll_max_s, "GLEANER_WEBHOOK_LEASE_S", self.lease_s)
         return self
 
     @property
