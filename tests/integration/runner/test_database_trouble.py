@@ -8,6 +8,8 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from gleaner_core.errors import Unavailable
 from gleaner_core.states import State
 from gleaner_repo import ClaimedJob, Database, Finished, JobRepository, Lease, MovedJob, Renewal
@@ -40,6 +42,20 @@ async def test_a_short_blip_of_the_database_costs_nothing(
     found = await jobs.get(TENANT, ids)
     assert {(job.attempt, job.lapses) for job in found.values()} == {(1, 0)}
     await events.check(ids)
+
+
+async def test_a_statement_that_the_database_refuses_does_not_end_the_loop(
+    jobs: JobRepository, database: Database, started: Started, caplog: pytest.LogCaptureFixture
+) -> None:
+    leg = TestLeg(for_ever, lease=timedelta(seconds=3))
+    async with asyncio.timeout(LONG), started(leg) as runner:
+        await database.execute("ALTER TABLE queue RENAME COLUMN lapses TO somehow_else")
+        runner.offer()
+        while "UndefinedColumnError" not in caplog.text:
+            await asyncio.sleep(0.02)
+        await database.execute("ALTER TABLE queue RENAME COLUMN somehow_else TO lapses")
+        await submitted(jobs)
+        await leg.started.get()
 
 
 async def test_a_lost_answer_to_the_end_is_settled_by_reading(

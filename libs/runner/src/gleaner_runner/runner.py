@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from gleaner_core.backoff import backoff
 from gleaner_core.errors import JobError, ResultTooLarge, Unavailable, WorkError, WorkTimeout
-from gleaner_repo import ClaimedJob, Doubt, Finished, JobRepository, Lease
+from gleaner_repo import FAILURES, ClaimedJob, Doubt, Finished, JobRepository, Lease
 from gleaner_repo.coalescer import FinishCoalescer
 from gleaner_repo.jobs import EPOCH
 from gleaner_repo.moves import SUSPECT_LAPSES
@@ -145,16 +145,25 @@ class Runner:
             times = ClaimTimes()
             try:
                 claimed = await self._claim_some(room)
-            except Unavailable:
-                self._touch.silent()
+            except FAILURES as error:
+                self._unanswered(error)
                 self._doubt.set()  # it may have been committed
                 return 0
             times.was_answered(len(claimed))
             self._touch.answered()
             self._instruments.claimed(claimed)
-            for job in claimed:
+            # Too late an answer for the work to begin: a run that is stopped before its first step ends nothing.
+            begun = [job for job in claimed if job.lease.left > self._margin_s]
+            if len(begun) < len(claimed):
+                self._doubt.set()
+            for job in begun:
                 self._held[job.lease] = runs.create_task(self._run(job, times), name=f"run {job.id}")
-            return sum(self._places(job) for job in claimed)
+            return sum(self._places(job) for job in begun)
+
+    def _unanswered(self, error: Exception) -> None:
+        self._touch.silent()
+        if not isinstance(error, Unavailable):  # its text may quote a row
+            log.error("the database refuses what the loop asks: %s", type(error).__name__)
 
     async def _claim_some(self, room: int) -> list[ClaimedJob]:
         alone = room == self._slots.size and not self._held
@@ -311,8 +320,8 @@ class Runner:
                 continue
             try:
                 renewal = await self._jobs.renew(asked, self._leg.settings.lease)
-            except Unavailable:
-                self._touch.silent()
+            except FAILURES as error:
+                self._unanswered(error)
                 self._doubt.set()
                 due = min(due, clock() + self._ask_again)
                 continue
@@ -348,8 +357,8 @@ class Runner:
                     unknown = await self._jobs.held_by(self.holder, self._leg.number) - set(self._held)
                     for lease in unknown:
                         await self._jobs.finish(self._leg.moves.hand_back, lease, Finished())
-            except Unavailable:
-                self._touch.silent()
+            except FAILURES as error:
+                self._unanswered(error)
                 self._doubt.set()
             else:
                 self._touch.answered()
@@ -367,8 +376,8 @@ class Runner:
                 # Who has nothing to do finds them by itself.
                 looks = self._slots.emptying or self._busy
                 suspects = looks and await self._jobs.suspects_due(self._leg.number)
-            except Unavailable:
-                self._touch.silent()
+            except FAILURES as error:
+                self._unanswered(error)
                 continue
             self._touch.answered()
             self._make_room(suspects=suspects)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from gleaner_core.errors import Unavailable
+from gleaner_repo import FAILURES
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ async def _look(look: Callable[[], Awaitable[None]], wanted: asyncio.Event, ever
         await wanted.wait()
         try:
             await look()
-        except Unavailable:
-            _log.debug("the database did not answer; those who wait wait on")
+        except FAILURES as error:  # its text may quote a row
+            level = logging.DEBUG if isinstance(error, Unavailable) else logging.ERROR
+            _log.log(level, "a look failed, and those who wait wait on: %s", type(error).__name__)
         await asyncio.sleep(every)
