@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 
 from gleaner.internal.v1 import stored_pb2
 from gleaner.v1 import results_pb2
-from gleaner_core.errors import JobError
+from gleaner_core.errors import JobError, Unavailable
 from gleaner_core.ids import uuid7
 from gleaner_repo import (
     Database,
@@ -48,6 +48,15 @@ END
 $$;
 CREATE TRIGGER refuse BEFORE UPDATE ON deliveries FOR EACH ROW
     WHEN (OLD.state = 'SENDING' AND NEW.state = 'SENDING') EXECUTE FUNCTION refuse();
+"""
+REFUSED_ENDS = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = '22000';
+END
+$$;
+CREATE TRIGGER refuse BEFORE UPDATE ON deliveries FOR EACH ROW
+    WHEN (OLD.state = 'SENDING' AND NEW.state <> 'SENDING') EXECUTE FUNCTION refuse();
 """
 RESULT = results_pb2.ExtractionResult(extractor="embedded")
 
@@ -477,6 +486,67 @@ async def test_a_claim_that_the_database_refuses_ends_nothing_and_is_told_withou
     assert "holder" not in caplog.text
 
 
+async def test_a_claim_that_the_database_refused_leaves_nothing_to_undo(
+    suite: Suite, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undone: list[UUID] = []
+
+    async def unclaim(claim: UUID) -> None:
+        undone.append(claim)
+
+    monkeypatch.setattr(suite.deliveries, "unclaim", unclaim)
+    [job] = await suite.failed()
+    await suite.database.execute("ALTER TABLE deliveries RENAME COLUMN holder TO gone")
+
+    async with suite.sender(poll_max_s=0.2):
+        async with asyncio.timeout(10):
+            while caplog.text.count("UndefinedColumnError") < 2:
+                await asyncio.sleep(0.02)
+        await suite.database.execute("ALTER TABLE deliveries RENAME COLUMN gone TO holder")
+        await suite.until(job, DeliveryState.DELIVERED)
+
+    assert undone == []
+
+
+async def test_what_the_database_refuses_is_an_answer_and_puts_off_no_rescue(suite: Suite) -> None:
+    [left] = await suite.failed()
+    assert await suite.deliveries.claim(1, NO_LEASE, uuid4(), rescue=False)
+    await suite.failed()
+    await suite.database.execute("ALTER TABLE outcomes RENAME COLUMN result TO gone")  # of which the content is made
+
+    async with suite.sender(lease_s=1, poll_max_s=0.2):
+        told = await suite.until(left, DeliveryState.PENDING)
+
+    assert told.attempt == 1, "its sender's"
+
+
+async def test_what_the_database_refuses_to_write_down_is_left_to_others_when_its_lease_ends(suite: Suite) -> None:
+    await suite.database.execute(REFUSED_ENDS)
+    [job] = await suite.failed()
+
+    async with suite.sender(slots=1, lease_s=0.6, poll_max_s=0.2):
+        first = await suite.receiver.received()
+        second = await suite.receiver.received()
+        await suite.database.execute("DROP TRIGGER refuse ON deliveries")
+        await suite.until(job, DeliveryState.DELIVERED)
+
+    assert first.webhook_id == second.webhook_id
+
+
+async def test_an_event_of_a_later_version_is_left_to_its_workers(suite: Suite) -> None:
+    """During a roll-out both versions are at work."""
+    [job] = await suite.failed()
+    await suite.database.execute("UPDATE events SET type = 77, body = 'not JSON' WHERE type = 8")
+
+    async with suite.sender():
+        async with asyncio.timeout(10):
+            while (told := await suite.delivery(job)).available_at - told.created_at < timedelta(seconds=30):
+                await asyncio.sleep(0.02)
+
+    assert (told.state, told.attempt, told.last_error) == (DeliveryState.PENDING, 0, None)
+    assert suite.receiver.all == []
+
+
 async def test_a_renewal_that_the_database_refuses_ends_nothing_and_is_asked_again(suite: Suite) -> None:
     await suite.database.execute(REFUSED_RENEWAL)
     suite.receiver.next.append(hanging)
@@ -499,6 +569,7 @@ async def test_what_cannot_be_read_for_a_while_spends_no_attempt(suite: Suite, d
         async with suite.database.pool.acquire() as connection:
             locked = connection.transaction()
             await locked.start()
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             await connection.execute("LOCK TABLE outcomes")  # the content's, and nobody else's
             async with beside.sender(poll_max_s=0.2):
                 first = await suite.until(job, DeliveryState.SENDING)
@@ -544,6 +615,31 @@ async def test_what_does_not_finish_in_time_is_handed_back_with_its_attempt(suit
     assert (told.state, told.attempt) == (DeliveryState.PENDING, 0)
 
 
+@pytest.mark.parametrize(("trouble", "written"), [(Unavailable(), "defer"), (RuntimeError(), "finish")])
+async def test_what_is_being_written_down_without_an_answer_is_handed_back_by_a_drain(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, trouble: Exception, written: str
+) -> None:
+    """After a try that the database, or a bug, has kept from its end."""
+    [job] = await suite.failed()
+    writing = asyncio.Event()
+
+    async def no_content(*_: object) -> None:
+        raise trouble
+
+    async def no_answer(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        writing.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(suite.deliveries, "content", no_content)
+    monkeypatch.setattr(suite.deliveries, written, no_answer)
+    async with suite.sender(grace=0.1):
+        await asyncio.wait_for(writing.wait(), 10)
+
+    told = await suite.delivery(job)
+    assert (told.state, told.attempt) == (DeliveryState.PENDING, 0)
+
+
 async def test_a_sender_that_was_woken_looks_at_once(suite: Suite) -> None:
     async with suite.sender(poll_max_s=60) as sender:
         await asyncio.wait_for(suite.failed(), 5)
@@ -561,4 +657,3 @@ async def test_after_too_many_dead_senders_nobody_tries_any_more(suite: Suite) -
         told = await suite.until(job, DeliveryState.DEAD)
 
     assert (told.last_error, suite.receiver.all) == ("SENDERS_DIED", [])
-            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
