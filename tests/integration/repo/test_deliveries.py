@@ -320,3 +320,15 @@ async def test_many_senders_lose_no_delivery_and_end_each_once(
             group.create_task(sender(number))
 
     assert sorted(ended) == sorted(ids)
+
+
+async def test_deliveries_of_a_later_versions_events_are_listed_with_those_that_are_known(
+    jobs: JobRepository, deliveries: DeliveryRepository, database: Database
+) -> None:
+    """During a roll-out both versions are at work."""
+    await owed(jobs, 2)
+    [unknown, known] = await deliveries.list_page(TENANT)
+    await database.execute("UPDATE deliveries SET type = 77 WHERE event_id = $1", unknown.event_id)
+
+    assert [told.type for told in await deliveries.list_page(TENANT)] == ["job.unknown_77", "job.failed"]
+    assert known.type == "job.failed"

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from gleaner_repo import records, sql
-from gleaner_repo.moves import EVENT_NAMES
+from gleaner_repo.moves import event_name
 from gleaner_repo.pool import Database
 from gleaner_repo.rows import NO_DELAY, Event
 
@@ -240,7 +240,7 @@ def _delivery(row: asyncpg.Record) -> Delivery:
         endpoint_id=row["endpoint_id"],
         job_id=row["job_id"],
         seq=row["seq"],
-        type=EVENT_NAMES[row["type"]],
+        type=event_name(row["type"]),
         url=row["url"],
         state=DeliveryState(row["state"]),
         attempt=row["attempt"],

@@ -53,6 +53,12 @@ EVENT_TYPES = {
 }
 EVENT_NAMES = {number: name for name, number in EVENT_TYPES.items()}
 
+
+def event_name(number: int) -> str:
+    """The event's name; `job.unknown_<number>` of one that a later version has written, during a roll-out."""
+    return EVENT_NAMES.get(number, f"job.unknown_{number}")
+
+
 FINAL_EVENTS = frozenset(
     {"job.succeeded", "job.failed", "job.cancelled", "job.refinement_failed", "job.refinement_cancelled"}
 )

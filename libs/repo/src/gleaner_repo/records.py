@@ -74,8 +74,9 @@ def job(row: asyncpg.Record) -> Job:
 
 def event(row: asyncpg.Record) -> Event:
     """The event in a row that has all columns of one."""
-    name = moves.EVENT_NAMES.get(row["type"], f"job.unknown_{row['type']}")
+    name = moves.event_name(row["type"])
     state, refinement = moves.states_after(name, row["leg"])
+    told = row["body"] if state else ""  # how a later version says what it says is not known either
     cancelled = name in ("job.cancelled", "job.refinement_cancelled")
     return Event(
         job_id=row["job_id"],
@@ -89,8 +90,8 @@ def event(row: asyncpg.Record) -> Event:
         at=row["at"],
         state=state,
         refinement=refinement,
-        error=None if cancelled else _error(row["body"] or None),
-        reason=json.loads(row["body"])["reason"] if cancelled and row["body"] else None,
+        error=None if cancelled else _error(told or None),
+        reason=json.loads(told)["reason"] if cancelled and told else None,
     )
 
 

@@ -257,6 +257,18 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(tls_receiver: We
     assert tls_receiver.all == []
 
 
+async def test_whom_to_trust_is_read_once_and_not_beside_deliveries(
+    tls_receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = poster(names=Names(["127.0.0.1"]))
+    read: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *files: read.append(files))
+    for _ in range(2):
+        await to.post(a_line(), f"https://hooks.example.org:{tls_receiver.port}/", {}, b"{}")
+
+    assert read == []
+
+
 async def test_many_at_once_do_not_wait_for_one_that_hangs(receiver: WebhookReceiver) -> None:
     receiver.next.append(hanging)
     to = poster(timeout_s=2)

@@ -41,6 +41,12 @@ async def enter(circuits: Circuits, tenant: str, host: int) -> Place | timedelta
     return await circuits.enter(tenant, url(host))
 
 
+async def begun(line: Line) -> None:
+    """A delivery is under way."""
+    assert await line.enter() is None
+    line.began()
+
+
 async def fail(circuit: Circuit) -> None:
     assert await circuit.enter() is None
     circuit.saw(0.1, well=False)
@@ -58,7 +64,8 @@ async def test_no_more_are_sent_at_once_than_the_limit(clock: Clock) -> None:
 
 async def test_what_a_quick_receiver_soon_has_time_for_waits_in_line(clock: Clock) -> None:
     circuit = a_circuit()
-    await circuit.enter(), await circuit.enter()
+    await begun(circuit)
+    await begun(circuit)
 
     waiting = asyncio.create_task(circuit.enter())
     await asyncio.sleep(0)
@@ -71,7 +78,8 @@ async def test_what_a_quick_receiver_soon_has_time_for_waits_in_line(clock: Cloc
 
 async def test_nobody_waits_in_line_for_long(clock: Clock) -> None:
     circuit = a_circuit()
-    await circuit.enter(), await circuit.enter()
+    await begun(circuit)
+    await begun(circuit)
 
     assert await asyncio.wait_for(circuit.enter(), 2) is not None
     clock.now += 5  # nothing has moved since
@@ -151,7 +159,7 @@ async def test_what_was_sent_before_it_opened_does_not_prolong_it(clock: Clock) 
 
 async def test_who_is_cancelled_in_line_leaves_it(clock: Clock) -> None:
     circuit = a_circuit(limit=1)
-    await circuit.enter()
+    await begun(circuit)
     waiting = asyncio.create_task(circuit.enter())
     await asyncio.sleep(0)
 
@@ -205,10 +213,24 @@ async def test_who_is_cancelled_in_its_tenants_line_keeps_no_place_at_the_host(c
     assert circuits.of("a", url(2)).idle
 
 
+async def test_a_receiver_that_is_sent_nothing_for_its_tenants_sake_does_not_look_as_if_it_moved(clock: Clock) -> None:
+    circuits = Circuits(limit=2, tenant_limit=2, threshold=3, pause_s=30)
+    assert isinstance(await enter(circuits, "a", 1), Place)
+    assert isinstance(await enter(circuits, "a", 2), Place)
+    clock.now += 5  # both hang
+    assert isinstance(await enter(circuits, "a", 1), timedelta)
+    receiver = circuits.of("a", url(1))
+    assert await receiver.enter() is None
+
+    wait = await asyncio.wait_for(receiver.enter(), 0.1)
+
+    assert wait is not None, "it would wait in line if something moved"
+
+
 async def test_what_a_delivery_leaves_behind_keeps_a_place_until_it_ends(clock: Clock) -> None:
     line = Line(limit=1)
     left_behind: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    assert await line.enter() is None
+    await begun(line)
     line.stay(left_behind)
     line.leave()
     waiting = asyncio.create_task(line.enter())

@@ -25,9 +25,8 @@ class Line:
 
     limit: int
     in_flight: int = 0
-    opens_at: float = 0.0  # by the monotonic clock, as all times here
     _mean_s: float = 0.2
-    _moved_at: float = 0.0
+    _moved_at: float = 0.0  # by the monotonic clock, as all times here
     _last_turn: float = 0.0
     _line: int = 0
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -35,10 +34,11 @@ class Line:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way and nobody waits."""
-        return not self.in_flight and not self._line and time.monotonic() >= self.opens_at
+        return not self.in_flight and not self._line and time.monotonic() >= self._opens()
 
     async def enter(self) -> timedelta | None:
-        """None if a delivery may be sent now, to be followed by `leave`; else how long it has to wait elsewhere."""
+        """None if a delivery may be sent now, to be followed by `began` and `leave`, or by `give_back`; else how long
+        it has to wait elsewhere."""
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 while not self._take():
@@ -53,10 +53,18 @@ class Line:
             return self._turn()
         return None
 
+    def began(self) -> None:
+        """A delivery that has entered is under way."""
+        self._moved_at = time.monotonic()
+
     def leave(self) -> None:
         """A delivery is under way no more."""
-        self.in_flight -= 1
         self._moved_at = time.monotonic()
+        self.give_back()
+
+    def give_back(self) -> None:
+        """A place that was entered is free again; if it was not used, nothing has moved."""
+        self.in_flight -= 1
         self._freed.set()  # wakes those in line
         self._freed.clear()
 
@@ -73,24 +81,26 @@ class Line:
         """How many may be under way for now."""
         return self.limit
 
+    def _opens(self) -> float:
+        """From when on there is any room."""
+        return 0.0
+
     def _take(self) -> bool:
-        now = time.monotonic()
-        if now < self.opens_at or self.in_flight >= self._places():
+        if time.monotonic() < self._opens() or self.in_flight >= self._places():
             return False
         self.in_flight += 1
-        self._moved_at = now
         return True
 
     def _soon(self) -> bool:
         """Whether those in line, and one more, will have gone within a moment; not if nothing moves."""
         now = time.monotonic()
-        if now < self.opens_at or self._places() < self.limit:
+        if now < self._opens() or self._places() < self.limit:
             return False
         return (self._line + 1) * max(self._mean_s, now - self._moved_at) / self.limit <= _PATIENCE_S
 
     def _turn(self) -> timedelta:
         now = time.monotonic()
-        next_turn = max(self._last_turn, self.opens_at, now) + self._mean_s / self.limit
+        next_turn = max(self._last_turn, self._opens(), now) + self._mean_s / self.limit
         self._last_turn = min(next_turn, now + _LONGEST_PAUSE_S)  # who is put back for long enough asks again
         return timedelta(seconds=(self._last_turn - now) * random.uniform(1, 1.1))
 
@@ -104,6 +114,7 @@ class Circuit(Line):
     threshold: int
     pause_s: float
     failures: int = 0
+    opens_at: float = 0.0
 
     def saw(self, took_s: float, *, well: bool, pause: timedelta | None = None) -> None:
         """The receiver did well or not; `pause` is what it asked for."""
@@ -124,6 +135,9 @@ class Circuit(Line):
     def _places(self) -> int:
         return 1 if self.failures >= self.threshold else self.limit
 
+    def _opens(self) -> float:
+        return self.opens_at
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -131,6 +145,11 @@ class Place:
 
     circuit: Circuit
     tenant: Line
+
+    def began(self) -> None:
+        """The delivery is under way."""
+        self.circuit.began()
+        self.tenant.began()
 
     def saw(self, took_s: float, *, well: bool, pause: timedelta | None) -> None:
         """What came of the delivery."""
@@ -159,14 +178,16 @@ class Circuits:
         if (wait := await circuit.enter()) is not None:
             return wait
         tenant = self._line_of(tenant_id)
+        place = None
         try:
-            if (wait := await tenant.enter()) is None:
-                return Place(circuit, tenant)
-        except asyncio.CancelledError:
-            circuit.leave()
-            raise
-        circuit.leave()
-        return wait
+            if (wait := await tenant.enter()) is not None:
+                return wait
+            place = Place(circuit, tenant)
+        finally:
+            if place is None:
+                circuit.give_back()
+        place.began()
+        return place
 
     def of(self, tenant_id: str, url: str) -> Circuit:
         """The circuit of the URL's host and port."""

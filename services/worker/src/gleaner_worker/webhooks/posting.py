@@ -61,7 +61,7 @@ class Poster:
         self._allow_private = settings.allow_private
         self._resolver = Resolver(_LOOK_UPS_A_SLOT * settings.slots)
         self._resolve = resolve
-        self._trust = trust
+        self._trust = trust or httpcore2.default_ssl_context()  # once: it takes 20 to 35 ms of the event loop
 
     @property
     def crowded(self) -> bool:

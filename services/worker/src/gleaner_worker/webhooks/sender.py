@@ -37,9 +37,13 @@ T = TypeVar("T")
 _SHORTEST_PAUSE_S = 0.1
 _BREATH_S = 0.05  # between two looks that find nothing, however often somebody wakes us
 _FREE_LAPSES = 3  # tries beyond the last one, for a delivery whose senders died: what came of those is not known
-_NO_SECRET_DELAY = timedelta(minutes=1)
+_ELSEWHERE_DELAY = timedelta(minutes=1)  # for what another worker may be able to send: it has a secret, or is newer
 _ASK_AGAIN_S = 1.0  # a lease of three renewals has no slack for two without an answer
 _FIRST_WRITE_DELAY = timedelta(seconds=0.1)
+
+
+class _UnknownEvent(Exception):
+    """A later version wrote the event, during its roll-out: what it tells is not known here."""
 
 
 class Sender:
@@ -55,6 +59,7 @@ class Sender:
         self._secrets = settings.signing_secrets
         self._held: dict[DeliveryLease, asyncio.Task[None]] = {}
         self._finishing: set[DeliveryLease] = set()
+        self._refused: set[DeliveryLease] = set()  # those of `_finishing` whose end the database has refused
         self._doubtful: UUID | None = None  # a claim that may have been committed, though nobody told us
         self._wake = asyncio.Event()
         self._touch = Touch(settings.lease_s)
@@ -110,6 +115,8 @@ class Sender:
             claimed = await self._deliveries.claim(room, self._settings.lease, self._doubtful, rescue=rescue)
         except FAILURES as error:
             self._failed(error)
+            if not isinstance(error, Unavailable):
+                self._doubtful = None  # nothing was committed; what cannot be unclaimed waits for its lease to end
             return 0
         self._doubtful = None
         self._touch.answered()
@@ -123,21 +130,30 @@ class Sender:
         facts = {"job": str(delivery.job_id), "tenant": delivery.tenant_id, "webhook": str(delivery.event_id)}
         with about(**facts, attempt=delivery.attempt):
             try:
-                await self._send_or_put_off(delivery)
+                await self._end(delivery)
             except asyncio.CancelledError:  # draining, or the lease is lost, which makes this nothing
                 with suppress(*FAILURES):  # once: a drain waits for no database
                     await self._defer(delivery, "handed_back")
                 raise
-            except FAILURES as error:  # what it tells cannot be read: nothing was sent
-                self._failed(error)
-                await self._put_back(delivery, "handed_back", self._settings.poll_max)
-            except Exception:
-                log.exception("a delivery ended with a bug")
-                await self._finish(delivery, self._judged(delivery, Unanswered("INTERNAL")))
             finally:
                 self._held.pop(delivery.lease)
                 self._finishing.discard(delivery.lease)
+                self._refused.discard(delivery.lease)
                 self._wake.set()
+
+    async def _end(self, delivery: ClaimedDelivery) -> None:
+        """It is sent, or waits on; whatever happens, it is written down."""
+        try:
+            await self._send_or_put_off(delivery)
+        except _UnknownEvent:
+            log.warning("a later version wrote what a webhook tells: it is left to a worker of that version")
+            await self._put_back(delivery, "unknown_event", _ELSEWHERE_DELAY)
+        except FAILURES as error:  # what it tells cannot be read: nothing was sent
+            self._failed(error)
+            await self._put_back(delivery, "handed_back", self._settings.poll_max)
+        except Exception:
+            log.exception("a delivery ended with a bug")
+            await self._finish(delivery, self._judged(delivery, Unanswered("INTERNAL")))
 
     async def _send_or_put_off(self, delivery: ClaimedDelivery) -> None:
         if delivery.endpoint_closed:
@@ -145,7 +161,7 @@ class Sender:
         elif delivery.attempt > self._settings.max_attempts + _FREE_LAPSES:
             await self._finish(delivery, Tried(DeliveryState.DEAD, error="SENDERS_DIED"))
         elif not self._secrets_for(delivery):
-            await self._put_back(delivery, "no_secret", _NO_SECRET_DELAY)
+            await self._put_back(delivery, "no_secret", _ELSEWHERE_DELAY)
         else:
             place = await self._circuits.enter(delivery.tenant_id, delivery.url)
             if isinstance(place, timedelta):
@@ -156,11 +172,13 @@ class Sender:
                     await self._finish(delivery, tried)
 
     async def _send(self, delivery: ClaimedDelivery, place: Place) -> tuple[Tried, trace.Span] | None:
-        """A try, with its place, which it leaves; None if the lease has run out meanwhile."""
+        """A try, with its place, which it leaves; None if the lease has run out meanwhile. Raises _UnknownEvent."""
         try:
             content = await self._deliveries.content(delivery, self._settings.result_max_bytes)
             if content is None:
                 return Tried(DeliveryState.DEAD, error="JOB_GONE"), trace.INVALID_SPAN
+            if content.event.state is None:
+                raise _UnknownEvent
             if delivery.lease.lapsed():  # the process stood still: somebody else has it
                 return None
             with send_span(delivery, content) as span:
@@ -218,7 +236,7 @@ class Sender:
 
     async def _written(self, lease: DeliveryLease, write: Callable[[], Awaitable[T]]) -> T | None:
         """What `write` answers. It is asked again and again while the lease lasts: a lost answer may be a committed
-        statement. Then the lease lapses, and others send."""
+        statement. Once it was refused the lease is not renewed any more. When it has run out others send."""
         self._finishing.add(lease)
         failures = 0
         while not lease.lapsed():
@@ -226,6 +244,8 @@ class Sender:
                 return await write()
             except FAILURES as error:
                 self._failed(error)
+                if not isinstance(error, Unavailable):
+                    self._refused.add(lease)
                 failures += 1
                 await asyncio.sleep(backoff(failures, _FIRST_WRITE_DELAY, self._settings.poll_max).total_seconds())
         return None
@@ -237,7 +257,7 @@ class Sender:
         while True:
             await asyncio.sleep(pause)
             pause = self._settings.lease_s / 3
-            if not (held := set(self._held)):
+            if not (held := self._held.keys() - self._refused):
                 continue
             try:
                 lost = await self._deliveries.renew(held, self._settings.lease)
@@ -252,8 +272,9 @@ class Sender:
 
     def _failed(self, error: Exception) -> None:
         """The database did not answer, or refused. The runner's jobs need this process as well: nobody ends by it."""
-        self._touch.silent()
-        if not isinstance(error, Unavailable):  # which was logged where it was seen
+        if isinstance(error, Unavailable):  # which was logged where it was seen
+            self._touch.silent()
+        else:
             log.error("the database refuses what is asked of it: %s", type(error).__name__)  # its text may hold values
 
     async def _wake_at(self, stop: asyncio.Event) -> None:

@@ -54,6 +54,6 @@ def pause_asked(answer: Answered | Unanswered, settings: WebhookSettings) -> tim
 
 def _delay(told: timedelta | None, attempt: int, settings: WebhookSettings) -> timedelta:
     longest = timedelta(seconds=settings.retry_max_delay_s)
-    asked = min(told or timedelta(0), longest) * random.uniform(1, 1.1)  # not all at the same moment
+    wanted = min(told or timedelta(0), longest) * random.uniform(1, 1.1)  # not all at the same moment
     # Whichever is longer: `0`, or a date by a clock that is behind, would spend all tries at once.
-    return max(asked, backoff(attempt, timedelta(seconds=settings.retry_base_delay_s), longest))
+    return max(wanted, backoff(attempt, timedelta(seconds=settings.retry_base_delay_s), longest))
