@@ -9,7 +9,7 @@ import asyncpg
 
 from gleaner_core.errors import TooManyEndpoints
 from gleaner_repo import sql
-from gleaner_repo.moves import EVENT_NAMES, EVENT_TYPES
+from gleaner_repo.moves import EVENT_TYPES, event_name
 from gleaner_repo.pool import Database
 
 NEWEST = UUID(int=2**128 - 1)
@@ -147,7 +147,7 @@ def _endpoint(row: asyncpg.Record) -> Endpoint:
     return Endpoint(
         id=row["id"],
         url=row["url"],
-        event_types=frozenset(EVENT_NAMES[number] for number in row["event_types"]),
+        event_types=frozenset(event_name(number) for number in row["event_types"]),
         description=row["description"],
         disabled_at=row["disabled_at"],
         created_at=row["created_at"],

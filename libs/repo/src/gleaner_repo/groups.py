@@ -16,7 +16,7 @@ import asyncpg
 
 from gleaner_core.errors import GroupExpired, GroupNotFound, Unavailable
 from gleaner_repo import records, sql
-from gleaner_repo.moves import EVENT_NAMES, EVENT_TYPES
+from gleaner_repo.moves import EVENT_TYPES, event_name
 from gleaner_repo.pool import Database
 from gleaner_repo.rows import Event
 
@@ -389,7 +389,7 @@ def _group(row: asyncpg.Record) -> Group:
     return Group(
         tenant_id=row["tenant_id"],
         name=row["name"],
-        event_types=frozenset(EVENT_NAMES[number] for number in row["event_types"] or ()),
+        event_types=frozenset(event_name(number) for number in row["event_types"] or ()),
         position=_position(row),
         has_reader=row["has_reader"],
         tries=row["tries"],
