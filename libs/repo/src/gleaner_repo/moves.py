@@ -318,8 +318,9 @@ def ended(move: Move) -> str:
     """Make `move` for jobs of a tenant that are over: the row comes back from the newest outcome, token and seq kept.
 
     $1 uuid[]: jobs; $2 text: the tenant; $3 smallint: the series that is over, or null for whichever is the newest: who
-    asks again because an answer was lost begins no second one. Traps: from a stale snapshot this fails on the event's (job, seq), which
-    counts as a lost race. And the job's row is locked, for a deletion under way cannot see the row that comes back.
+    asks again because an answer was lost begins no second one. Traps: from a stale snapshot this fails on the event's
+    (job, seq), which counts as a lost race. And the job's row is locked, for a deletion under way cannot see the row
+    that comes back.
     """
     return f"""WITH chosen AS MATERIALIZED (
     SELECT ended.job_id AS id, ended.*
