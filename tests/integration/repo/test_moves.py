@@ -118,10 +118,14 @@ async def test_a_lapsed_lease_goes_back_at_once_then_with_back_off_then_ends_the
     [again] = await jobs.mark_running(1, NO_LEASE, uuid4())
     [second] = (await jobs.rescue(base=timedelta(hours=1), cap=timedelta(hours=1)))["rescue"]
     assert second.lapses == 2
-    assert not await jobs.suspects_due(1), "it waits"
+    assert await jobs.suspects_due(1) == 0, "it waits"
     await _make_due(jobs, claimed.id)
     assert await jobs.mark_running(1, LEASE, uuid4()) == [], "a suspect is not claimed with others"
-    assert await jobs.suspects_due(1)
+    assert await jobs.suspects_due(1) == 1, "nobody is at work"
+    others = await submitted(jobs, 3)
+    for _ in others:
+        await jobs.mark_running(1, LEASE, uuid4())
+    assert await jobs.suspects_due(1) == 3
     [suspect] = await jobs.mark_suspect_running(NO_LEASE, uuid4())
     assert suspect.lease.token == again.lease.token + 1
     [ended] = (await jobs.rescue())["fail_crashed"]

@@ -36,10 +36,10 @@ class Ticks(JobRepository):
         super().__init__(database)
         self.looked = asyncio.Event()
 
-    async def suspects_due(self, leg: int) -> bool:
-        due = await super().suspects_due(leg)
+    async def suspects_due(self, leg: int) -> int:
+        workers = await super().suspects_due(leg)
         self.looked.set()
-        return due
+        return workers
 
     async def pass_by(self, count: int = 3) -> None:
         """So many rescues look."""
@@ -128,6 +128,32 @@ async def test_no_synchronous_call_is_let_in_beside_a_suspect(jobs: JobRepositor
         assert waiting.result() == SLOTS - 1
         stop.set()
     assert slots.free == SLOTS, "each place was given back"
+
+
+async def test_of_many_workers_about_one_makes_room_and_later_one_more(
+    jobs: JobRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them would stop the queue for one job."""
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    runners = [Runner(TestLeg(), jobs, Slots(SLOTS), QUICK) for _ in range(200)]
+
+    def emptying() -> int:
+        for runner in runners:
+            runner._make_room(len(runners))
+        return sum(runner._slots.emptying for runner in runners)
+
+    at_once = emptying()
+    for _ in range(20):
+        now += 1
+        assert emptying() == at_once
+    assert at_once < 10
+    now += 60
+    assert at_once <= emptying() < 20
+
+    for runner in runners:
+        runner._make_room(0)
+    assert not any(runner._slots.emptying for runner in runners)
 
 
 @pytest.mark.usefixtures("dice")

@@ -330,10 +330,11 @@ class JobRepository:
         rows = await self._database.fetch(_HELD_BY, holder, leg)
         return {Lease(row["id"], row["lease_token"], expires=time.monotonic()) for row in rows}
 
-    async def suspects_due(self, leg: int) -> bool:
-        """Whether a job waits that must be run alone."""
+    async def suspects_due(self, leg: int) -> int:
+        """Whether a job waits that must be run alone: 0, or how many workers are at work meanwhile, at least 1."""
         row = await self._database.fetchrow(_SUSPECTS_DUE, leg)
-        return row is not None and row["due"]
+        assert row is not None
+        return int(row["workers"])
 
     async def doubt(self, move: str, lease: Lease) -> Doubt:
         """How it stands with a holder's move whose answer was lost: MADE by me, still OPEN, or the lease LOST."""

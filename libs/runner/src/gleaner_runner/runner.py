@@ -32,7 +32,7 @@ _SHORTEST_PAUSE_S = 0.05
 _WATERMARK_MARGIN = timedelta(seconds=5)
 _FULL_LOOK_S = 1.0
 _SUSPECTS_EVERY_S = 0.5  # between jobs that come one by one, half of the looks would be for what is rare
-_READINESS = 0.25  # of a worker to make room for a suspect, at each rescue
+_READINESS_S = 60.0  # after this long with a suspect that nobody runs, one more worker makes room for it
 _LONGEST_MARGIN_S = 0.5
 _ASK_AGAIN_S = 1.0  # a lease of three heartbeats has no slack for two renewals without an answer
 
@@ -59,6 +59,7 @@ class Runner:
         self._wake = asyncio.Event()
         self._touch = Touch(lease_s)
         self._low, self._full_look_at = EPOCH, 0.0
+        self._dice_at = 0.0
         self._suspects_at = 0.0
         self._instruments = Instruments(leg.number)
         slots.on_free(self._look_on)
@@ -170,6 +171,7 @@ class Runner:
         if alone and self._slots.emptying:
             suspects = await self._claim_suspect()
             self._slots.emptying = False  # it was for this one, or another worker was faster
+            self._dice_at = 0.0  # for the next one this worker is as good as any
             if suspects:
                 return suspects
         claimed = await self._claim_due(room)
@@ -375,12 +377,12 @@ class Runner:
                 )
                 # Who has nothing to do finds them by itself.
                 looks = self._slots.emptying or self._busy
-                suspects = looks and await self._jobs.suspects_due(self._leg.number)
+                workers = await self._jobs.suspects_due(self._leg.number) if looks else 0
             except FAILURES as error:
                 self._unanswered(error)
                 continue
             self._touch.answered()
-            self._make_room(suspects=suspects)
+            self._make_room(workers)
             for move, jobs in rescued.items():
                 for job in jobs:
                     log.warning("%s: a lease had run out", move, extra={"job": str(job.id), "lapses": job.lapses})
@@ -388,11 +390,20 @@ class Runner:
                 self._instruments.rescued({move: len(jobs) for move, jobs in rescued.items()})
                 self._wake.set()
 
-    def _make_room(self, *, suspects: bool) -> None:
-        """Lets the slots get empty while suspects are due, once it was decided: a dice thrown anew each time would let
-        the next jobs in before the last run has ended. A dice at all, so that not every worker does it for one job.
+    def _make_room(self, workers: int) -> None:
+        """Lets the slots get empty while suspects are due that so many workers might run, once that was decided: to
+        decide anew each time would let the next jobs in before the last run has ended.
+
+        By a dice, so that about one of all workers does it, and one more each minute, for the first may have a long run
+        to wait for. All of them would stop the queue for one job.
         """
-        wanted = suspects and (self._slots.emptying or random.random() < _READINESS)
+        now = time.monotonic()
+        wanted = workers > 0 and self._slots.emptying
+        if not workers:
+            self._dice_at = now
+        elif not wanted and self._dice_at <= now:
+            self._dice_at = now + _READINESS_S * random.uniform(0.75, 1.25)
+            wanted = random.random() < 1 / workers
         if wanted != self._slots.emptying:
             self._slots.emptying = wanted
             self._wake.set()
