@@ -1,6 +1,7 @@
-"""docs/guarantees.md names files and tests that there are."""
+"""docs/guarantees.md names files and tests that there are, tools/mutations.toml guards that there are."""
 
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -33,3 +34,10 @@ def test_every_rule_is_there_and_has_a_test_or_is_said_to_have_none() -> None:
     numbers = [int(number) for row in ROWS for number in row[0].split(",")]
     assert numbers == list(range(1, 34))
     assert {row[0].strip() for row in ROWS if "test_" not in row[3]} == {"18", "31"}
+
+
+def test_every_guard_that_prove_the_proof_takes_out_is_there() -> None:
+    mutations = tomllib.loads((ROOT / "tools" / "mutations.toml").read_text())["mutation"]
+    changes = [(mutation["name"], change) for mutation in mutations for change in mutation["change"]]
+    assert len(changes) > 8
+    assert [name for name, change in changes if (ROOT / change["file"]).read_text().count(change["old"]) != 1] == []
