@@ -12,9 +12,18 @@ from gleaner_telemetry import OtelSettings, installed
 
 
 class Patient(OfferServiceServicer):
+    def __init__(self) -> None:
+        self._lines = asyncio.StreamReader()
+        self._turn = asyncio.Lock()  # of two that read at once, one may throw away what the other is to have
+
+    async def listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(self._lines), sys.stdin)
+
     async def Offer(self, request: pb.OfferRequest, context: Any) -> pb.OfferResponse:
         logging.info("called")
-        await asyncio.to_thread(sys.stdin.readline)
+        async with self._turn:
+            await self._lines.readline()
         return pb.OfferResponse(free_slots=7)
 
 
@@ -26,8 +35,10 @@ async def beside(stop: asyncio.Event) -> None:
 
 
 async def main() -> None:
+    patient = Patient()
+    await patient.listen()
     with installed("patient", OtelSettings()):
-        await serve(build_server(GrpcSettings(), Patient()), beside=beside)
+        await serve(build_server(GrpcSettings(), patient), beside=beside)
 
 
 if __name__ == "__main__":
