@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from bench.accuracy import data, extraction, grounding, pack, rasterised
+from bench.files import file_to_write
 
 
 def main() -> None:
@@ -59,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="at most so many documents of a set")
     parser.add_argument("--data", type=Path, default=data.DATA, help="folder of the sets")
     parser.add_argument("--cache", type=Path, help="folder that keeps what was read")
-    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    parser.add_argument("--json", type=file_to_write, help="file to write the figures to")
     parser.add_argument("--grounding", action="store_true", help="measure the places of true values instead")
     parser.add_argument(
         "--rasterised", action="store_true", help="with --grounding: PDFs also as clean and noisy scans"

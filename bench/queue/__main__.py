@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from bench.files import file_to_write
 from bench.queue import ceilings, chart, measures, report, subjects
 from bench.queue.measures import Bench, Figures
 from bench.queue.programs import Failed
@@ -153,8 +154,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10, help="length of a measurement at a steady rate")
     parser.add_argument("--recovery", type=float, default=45, help="longest wait for a recovery; 0: none is measured")
     parser.add_argument("--postgres", type=Path, help="programs of another Postgres than the embedded one")
-    parser.add_argument("--json", type=Path, help="file for every measurement")
-    parser.add_argument("--chart", type=Path, help="PNG to draw")
+    parser.add_argument("--json", type=file_to_write, help="file for every measurement")
+    parser.add_argument("--chart", type=file_to_write, help="PNG to draw")
     parser.add_argument("--smoke", action="store_true", help="ours alone, tiny: only to see that all of it runs")
     options = parser.parse_args()
     if options.smoke:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from bench.files import file_to_write
 from bench.scale import history
 from bench.scale.plans import plans
 from bench.scale.sides import Side, opened
@@ -47,7 +48,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--alive", type=int, default=3000, help="jobs that wait or are run")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--calls", type=int, default=25, help="calls of a round")
-    parser.add_argument("--plans", type=Path, help="write the statements' plans to this file")
+    parser.add_argument("--plans", type=file_to_write, help="write the statements' plans to this file")
     parser.add_argument("--data", type=Path, help="keep the data there")
     parser.add_argument("--postgres", type=Path, help="another PostgreSQL's programs, 18 or newer")
     parser.add_argument("--smoke", action="store_true", help="few rows and calls, to see that it runs")
