@@ -11,13 +11,14 @@ GleanerError
 ├── ResultNotReady        ask again later
 ├── NoResult              there is none and there will be none
 ├── KeyReused             a request id that belongs to another request
-│   └── EndpointDiffers   it made an endpoint that is another by now
+├── EndpointDiffers       a request id that made an endpoint that is another by now
 ├── TooManyEndpoints      the tenant must delete one first
 ├── GroupNotFound         no consumer group of this name
 ├── GroupExpired          the consumer group stood still for too long; start it anew
 ├── GroupDiffers          the consumer group has another filter
 ├── GroupLost             another reader has the consumer group by now
 ├── NoRoom                every slot is taken
+├── StreamLimit           the stream lasted as long as one may
 ├── DeadlinePassed        the call took longer than it may
 ├── Unavailable           the database, or a service we stand on, does not answer
 │   ├── PeerUnavailable   another service of the suite

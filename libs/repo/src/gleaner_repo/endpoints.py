@@ -9,10 +9,9 @@ import asyncpg
 
 from gleaner_core.errors import TooManyEndpoints
 from gleaner_repo import sql
+from gleaner_repo.jobs import NEWEST
 from gleaner_repo.moves import EVENT_TYPES, event_name
 from gleaner_repo.pool import Database
-
-NEWEST = UUID(int=2**128 - 1)
 
 _CREATE = sql.read("create_endpoint")
 _GET = sql.read("get_endpoint")

@@ -11,7 +11,6 @@ from gleaner_core.errors import DeliveryNotFound, EndpointDiffers, EndpointNotFo
 from gleaner_core.ids import uuid7
 from gleaner_repo import DeliveryRepository, DeliveryState, EndpointRepository, NewEndpoint
 from gleaner_repo.deliveries import NEWEST
-from gleaner_repo.endpoints import NEWEST as NEWEST_ENDPOINT
 from gleaner_rpc import Context, tenant
 
 _PAGE_SIZE = 50
@@ -57,8 +56,8 @@ class WebhookServicer(WebhookServiceServicer):
         """A page of endpoints, without their secrets."""
         size = request.page_size or _PAGE_SIZE
         below = paging.position(request, tenant(context))
-        start = below[0] if below else NEWEST_ENDPOINT
-        found = await patiently(lambda: self._endpoints.list_page(tenant(context), below=start, limit=size + 1))
+        start = {"below": below[0]} if below else {}
+        found = await patiently(lambda: self._endpoints.list_page(tenant(context), limit=size + 1, **start))
         page = found[:size]
         token = paging.next_token(request, tenant(context), page[-1].id) if len(found) > size else ""
         return pb.ListEndpointsResponse(
